@@ -1,0 +1,86 @@
+package sink
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Sink describes where batches of T go. It is a value without resources: one
+// Sink may be opened by several Apps.
+//
+// A Sink that also has a method Check() error is asked, when it is given to
+// stream.To, whether its settings make sense. One with a method
+// String() string is described by it in plans, logs and errors.
+type Sink[T any] interface {
+	// Open makes ready to write, within a bounded time, or gives up when ctx
+	// ends. What it starts goes on until Close, whatever becomes of ctx.
+	Open(ctx context.Context, o Options) (Writer[T], error)
+
+	// Delivery says what a reader sees of a batch that is written again.
+	Delivery() Delivery
+}
+
+// Writer is one opened sink. Its methods are called by one goroutine at a time.
+type Writer[T any] interface {
+	// Write makes a batch last and returns nil only when it is safe. Batches
+	// come in the order of their times; after a restart, the first ones may be
+	// some that were written before. After an error, the same batch may be
+	// written again; the batch is not done until one Write has returned nil. It
+	// gives up when ctx ends, with the cause. The elements must not be changed,
+	// nor used after it has returned.
+	Write(ctx context.Context, b Batch[T]) error
+
+	// Close waits for every goroutine of the writer. Nothing is left to be
+	// written, for Write has seen to that. The last Write may have failed.
+	Close() error
+}
+
+// Delivery is how often a batch is seen that was written more than once, after
+// a failure or a crash.
+type Delivery int
+
+const (
+	// AtLeastOnce shows it once or more.
+	AtLeastOnce Delivery = iota
+	// Idempotent shows it once, since it knows the batch by its ID.
+	Idempotent
+)
+
+func (d Delivery) String() string {
+	if d == Idempotent {
+		return "idempotent"
+	}
+	return "at least once"
+}
+
+// Batch is what a sink is given: one batch of a stream, in partitions.
+type Batch[T any] struct {
+	ID    string    // the same whenever the batch is run again; sorts as Time does
+	Time  time.Time // of the batch, in UTC
+	Parts [][]T
+}
+
+// Len is how many elements the batch has.
+func (b Batch[T]) Len() int {
+	n := 0
+	for _, p := range b.Parts {
+		n += len(p)
+	}
+	return n
+}
+
+// Options is what an App tells a sink that it opens.
+type Options struct {
+	Name   string       // of the output, for messages
+	App    string       // name of the App
+	Logger *slog.Logger // nil means none
+}
+
+// Defaults fills in the zero fields.
+func (o Options) Defaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}

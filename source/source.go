@@ -1,0 +1,139 @@
+package source
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Source describes where records of type R come from. It is a value without
+// resources: one Source may be opened by several Apps.
+//
+// A Source that also has a method Check() error is asked, when it is given to
+// stream.From, whether its settings make sense. One with a method
+// String() string is described by it in plans, logs and errors.
+type Source[R any] interface {
+	// Open connects, finds where each partition starts and begins to fetch. It
+	// gives up within a bounded time, with an error that names the address, and
+	// when ctx ends. What it starts goes on until Close, whatever becomes of ctx.
+	Open(ctx context.Context, o Options) (Reader[R], error)
+}
+
+// Reader is one opened source. Its methods are called by one goroutine at a
+// time, except Stats, which any goroutine may call.
+type Reader[R any] interface {
+	// Cut fixes the next slice of every partition and returns it with its
+	// records. The slices of a partition follow one another without a gap. An
+	// error is final: the App stops with it.
+	Cut(ctx context.Context, r Request) (Slice[R], error)
+
+	// Next returns the smallest record time among the first records that are
+	// not cut yet, waiting until it is known; false at the end of all
+	// partitions. Only replays by record time call it.
+	Next(ctx context.Context) (time.Time, bool, error)
+
+	// Commit tells that everything in these ranges has been dealt with and need
+	// not be read again after a restart. It must not block for long; what it
+	// could not tell others about is logged, for it does not lose anything.
+	Commit(ctx context.Context, done []Range) error
+
+	// Close gives up what was not cut, waits for every goroutine of the reader
+	// and sends what Commit left to be sent.
+	Close() error
+
+	// Stats tells what is buffered and what went wrong and was mended.
+	Stats() Stats
+}
+
+// Options is what an App tells a source that it opens. Zero fields have the
+// meanings of [Options.Defaults].
+type Options struct {
+	Name string // of the operator, for messages
+	App  string // name of the App
+
+	// Replay is true when batches are cut by record time: the source fixes its
+	// end now and stops there.
+	Replay bool
+
+	// Partitions is into how many parts a source splits what has no partitions
+	// of its own.
+	Partitions int
+
+	Prefetch      int64        // bytes to read ahead at most
+	MaxBatchBytes int64        // bytes a batch may hold of this source
+	Logger        *slog.Logger // never nil after Defaults
+}
+
+// Defaults fills in the zero fields: one partition, 16 MiB, 64 MiB, no log.
+func (o Options) Defaults() Options {
+	o.Partitions = max(o.Partitions, 1)
+	if o.Prefetch <= 0 {
+		o.Prefetch = 16 << 20
+	}
+	if o.MaxBatchBytes <= 0 {
+		o.MaxBatchBytes = 64 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Mode is how a slice is bounded.
+type Mode int
+
+const (
+	// Arrived takes what is there, up to MaxBytes, and never waits.
+	Arrived Mode = iota
+	// ByTime takes of each partition the longest prefix of records whose times
+	// are before Request.Time, waiting until it is known. Bytes do not bound it;
+	// a slice that outgrows MaxBytes is a [TooLargeError].
+	ByTime
+	// Filled waits until MaxBytes are there or the source has ended.
+	Filled
+)
+
+// Request asks for the slice of one batch.
+type Request struct {
+	Time     time.Time // of the batch: the end of its interval
+	Mode     Mode
+	MaxBytes int64 // 0 means Options.MaxBatchBytes
+}
+
+// Slice is what one batch holds of a source.
+type Slice[R any] struct {
+	Parts []Part[R]
+	End   bool // no record follows, ever
+}
+
+// Part is what one batch holds of one partition. Records belong to the batch:
+// the reader does not touch them again.
+type Part[R any] struct {
+	Range   Range
+	Records []R
+	Bytes   int64
+}
+
+// Range is the half-open interval [From, Until) of positions in a partition:
+// offsets in Kafka, ordinal numbers of elements elsewhere. It may hold fewer
+// records than Until-From, since positions may have gaps, and it may be empty.
+type Range struct {
+	Partition   string // such as "twitter/0"; "" where there is just one
+	From, Until int64
+}
+
+// Stats is a reader's own account of itself.
+type Stats struct {
+	BufferedRecords int   // fetched and not cut yet
+	BufferedBytes   int64 // of those
+	Retries         int64 // times that something failed and was tried again
+	Lost            int64 // positions that the other side no longer had
+}
+
+// Record is what stream.Decode reads: bytes, and where they came from.
+type Record interface {
+	// Payload is the bytes to decode. They must not be changed.
+	Payload() []byte
+	// Origin says where the record is, for people: "twitter/0@812".
+	Origin() string
+}
