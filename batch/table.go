@@ -1,0 +1,109 @@
+package batch
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"math/rand/v2"
+)
+
+// table maps keys to accumulators. The entries are dense and in the order in
+// which their keys were first seen; an index of open addressing finds them.
+// Half of a hash is kept in the index, so that entries are only looked at when
+// they are very likely the right ones.
+//
+// The hash differs from process to process, which is why nobody can choose
+// keys that collide, and why no order may ever follow from it.
+type table[K comparable, A any] struct {
+	hash    func(K) uint64
+	index   []uint64 // upper half of the hash, then the entry's number + 1; 0 is free
+	entries []Pair[K, A]
+	hashes  []uint64 // of the entries
+}
+
+const (
+	tag        = 0xffffffff << 32
+	firstIndex = 16
+)
+
+func newTable[K comparable, A any](hash func(K) uint64) *table[K, A] {
+	return &table[K, A]{hash: hash, index: make([]uint64, firstIndex)}
+}
+
+// at returns the accumulator of k, and whether k is new. The pointer is valid
+// until the next call.
+func (t *table[K, A]) at(k K) (acc *A, fresh bool) { return t.find(k, t.hash(k)) }
+
+func (t *table[K, A]) find(k K, hash uint64) (acc *A, fresh bool) {
+	mask := uint64(len(t.index) - 1)
+	i := hash & mask
+	for slot := t.index[i]; slot != 0; slot = t.index[i] {
+		if (slot^hash)&tag == 0 {
+			if e := &t.entries[uint32(slot)-1]; e.Key == k {
+				return &e.Value, false
+			}
+		}
+		i = (i + 1) & mask
+	}
+	return t.insert(k, hash, i), true
+}
+
+func (t *table[K, A]) insert(k K, hash, i uint64) *A {
+	t.entries = append(t.entries, Pair[K, A]{Key: k})
+	t.hashes = append(t.hashes, hash)
+	if 2*len(t.entries) > len(t.index) {
+		t.index = make([]uint64, 4*len(t.index))
+		for n, h := range t.hashes[:len(t.hashes)-1] {
+			t.index[t.free(h)] = h&tag | uint64(n+1)
+		}
+		i = t.free(hash)
+	}
+	t.index[i] = hash&tag | uint64(len(t.entries))
+	return &t.entries[len(t.entries)-1].Value
+}
+
+// free is the first free place for a hash.
+func (t *table[K, A]) free(hash uint64) uint64 {
+	mask := uint64(len(t.index) - 1)
+	i := hash & mask
+	for t.index[i] != 0 {
+		i = (i + 1) & mask
+	}
+	return i
+}
+
+// The multiplication is that of wyhash (Wang Yi, 2019): both halves of the
+// product of the key and a secret, each different in every process.
+var (
+	seed         = maphash.MakeSeed()
+	secret, odds = rand.Uint64(), rand.Uint64() | 1
+)
+
+func mix(k uint64) uint64 {
+	hi, lo := bits.Mul64(k^secret, odds)
+	return hi ^ lo
+}
+
+// hasher picks the hash for K: one that is written for the type where it is a
+// plain one, the runtime's otherwise.
+func hasher[K comparable]() func(K) uint64 {
+	var f any
+	switch any(*new(K)).(type) {
+	case int:
+		f = func(k int) uint64 { return mix(uint64(k)) }
+	case int64:
+		f = func(k int64) uint64 { return mix(uint64(k)) }
+	case int32:
+		f = func(k int32) uint64 { return mix(uint64(k)) }
+	case uint:
+		f = func(k uint) uint64 { return mix(uint64(k)) }
+	case uint64:
+		f = mix
+	case uint32:
+		f = func(k uint32) uint64 { return mix(uint64(k)) }
+	case string:
+		f = func(k string) uint64 { return maphash.String(seed, k) }
+	default:
+		return func(k K) uint64 { return maphash.Comparable(seed, k) }
+	}
+	return f.(func(K) uint64)
+}
