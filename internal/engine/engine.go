@@ -1,0 +1,299 @@
+// Package engine decides when batches run, on how many workers, and what
+// becomes of a program when one fails or the program is stopped. It never sees
+// an element: of a source it knows how to have a slice cut, of an output that
+// it can be run.
+//
+// Two goroutines do it. One makes batches: it waits for the next tick, has each
+// source cut its slice and queues the batch. The other, that of Run itself,
+// takes batch after batch from the queue, runs its outputs in order and tells
+// the sources what is done. Nothing else changes what they share, a Monitor
+// aside, which anyone may read.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/godstream/godstream/source"
+)
+
+// Config is how a program runs. The fields have been checked.
+type Config struct {
+	Name                string
+	Interval            time.Duration
+	Ticks               Ticks
+	Start               time.Time // what Step counts from
+	MaxPending          int
+	MaxBatchBytes       int64
+	MaxReplayBatchBytes int64
+	MaxGap              int
+	DrainTimeout        time.Duration
+	Logger              *slog.Logger
+}
+
+// Program is what runs.
+type Program struct {
+	Sources []Source
+	Outputs []Output
+	Finish  func(*Batch) error // after the outputs of a batch, before it counts as done
+	Forget  func(*Batch)       // when a batch has ended, done or not
+}
+
+// Source is a source without its element type.
+type Source interface {
+	Name() string
+	Open(ctx context.Context) error
+	Cut(ctx context.Context, r source.Request) (Slice, error)
+	Next(ctx context.Context) (time.Time, bool, error)
+	Commit(ctx context.Context, done []source.Range) error
+	Close() error
+	Stats() source.Stats
+}
+
+// Slice is what a batch holds of a source. Elements is a source.Slice of the
+// type that only package stream knows.
+type Slice struct {
+	Elements any
+	Ranges   []source.Range
+	Records  int64
+	Bytes    int64
+	End      bool
+}
+
+// Output is an effect that a batch has. Open and Close are nil where there is
+// nothing to open.
+type Output struct {
+	Name  string
+	Open  func(ctx context.Context) error
+	Do    func(ctx context.Context, b *Batch) error
+	Close func() error
+}
+
+// Batch is one batch on its way.
+type Batch struct {
+	Seq     int64     // 1, 2, … in this run
+	Time    time.Time // end of its interval
+	Slices  []Slice   // by source
+	Records int64
+	Bytes   int64
+	Merged  int // ticks before this one that it stands for too
+	queued  time.Time
+}
+
+// BatchError tells which batch failed, and in which output.
+type BatchError struct {
+	Time   time.Time
+	Output string // "" if it was none
+	Err    error
+}
+
+func (e *BatchError) Error() string {
+	where := "batch " + e.Time.UTC().Format(time.RFC3339Nano)
+	if e.Output != "" {
+		where += ": output " + e.Output
+	}
+	return where + ": " + e.Err.Error()
+}
+
+func (e *BatchError) Unwrap() error { return e.Err }
+
+// ErrDrainTimeout is why a batch was given up that took longer than
+// DrainTimeout after the program had been told to stop.
+var ErrDrainTimeout = errors.New("the batch in hand was not complete within DrainTimeout")
+
+// Run opens the sources and runs batches until ctx ends, all sources have
+// ended, or something fails. The end of ctx lets the batch in hand complete.
+// stop is set when it may no longer. All goroutines have returned when Run does.
+func Run(ctx context.Context, c Config, p Program, m *Monitor, stop *atomic.Bool) (err error) {
+	var opened []resource
+	defer func() {
+		for _, o := range slices.Backward(opened) {
+			if e := guard(o.close); e != nil {
+				err = errors.Join(err, fmt.Errorf("close %s: %w", o.name, e))
+			}
+		}
+	}()
+	for _, o := range p.resources() {
+		if err := guard(func() error { return o.open(ctx) }); ended(ctx, err) {
+			return nil // stopped before it began
+		} else if err != nil {
+			return fmt.Errorf("open %s: %w", o.name, err)
+		}
+		opened = append(opened, o)
+	}
+
+	r := &run{Config: c, Program: p, monitor: m, stop: stop,
+		queue: make(chan *Batch, c.MaxPending), slots: make(chan struct{}, c.MaxPending)}
+	ticking, stopTicks := context.WithCancel(ctx)
+	made := make(chan error, 1)
+	go func() {
+		defer close(r.queue)
+		made <- guard(func() error { return r.makeBatches(ticking) })
+	}()
+	defer func() { // also when a function of the user ends this goroutine
+		stopTicks()
+		for range r.queue { // what was cut and not begun is read again next time
+			m.leaveUndone()
+		}
+		if e := <-made; !ended(ticking, e) {
+			err = errors.Join(err, e)
+		}
+	}()
+	return r.runBatches(ctx)
+}
+
+// resource is what is open while a program runs.
+type resource struct {
+	name  string
+	open  func(context.Context) error
+	close func() error
+}
+
+// resources are the sinks, then the sources.
+func (p Program) resources() (all []resource) {
+	for _, o := range p.Outputs {
+		if o.Open != nil {
+			all = append(all, resource{o.Name, o.Open, o.Close})
+		}
+	}
+	for _, s := range p.Sources {
+		all = append(all, resource{s.Name(), s.Open, s.Close})
+	}
+	return all
+}
+
+// ended says whether err only tells that ctx has ended.
+func ended(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
+}
+
+// guard makes an error of a panic in a source.
+func guard(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return f()
+}
+
+type run struct {
+	Config
+	Program
+	monitor *Monitor
+	stop    *atomic.Bool
+	queue   chan *Batch
+	slots   chan struct{} // one for each batch that is queued or being cut
+	seq     int64
+}
+
+// runBatches runs what is queued, one batch after the other.
+func (r *run) runBatches(ctx context.Context) error {
+	for {
+		if ctx.Err() != nil { // rather than what select would choose
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case b, ok := <-r.queue:
+			if !ok {
+				return nil
+			}
+			<-r.slots
+			if err := r.runBatch(ctx, b); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// runBatch runs the outputs of a batch and tells the sources that it is done.
+func (r *run) runBatch(ctx context.Context, b *Batch) error {
+	working, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	drained := make(chan struct{})
+	unwatch := context.AfterFunc(ctx, func() {
+		defer close(drained)
+		late := time.NewTimer(r.DrainTimeout)
+		defer late.Stop()
+		select {
+		case <-late.C:
+			r.stop.Store(true)
+			cancel(ErrDrainTimeout)
+		case <-working.Done():
+		}
+	})
+	defer func() {
+		cancel(nil)
+		if !unwatch() {
+			<-drained
+		}
+	}()
+
+	defer r.Forget(b)
+	r.monitor.begin(b)
+	began := time.Now()
+	err := r.outputs(working, b)
+	r.monitor.end(b, began, err)
+	if err != nil {
+		return err
+	}
+	r.Logger.Debug("batch done", "app", r.Name, "time", b.Time, "records", b.Records, "bytes", b.Bytes,
+		"waited", began.Sub(b.queued), "took", time.Since(began))
+	for i, s := range r.Sources {
+		if err := guard(func() error { return s.Commit(working, b.Slices[i].Ranges) }); err != nil {
+			r.Logger.Warn("positions not committed; a restart may read these records again", "app", r.Name, "source", s.Name(), "batch", b.Time, "reason", err)
+		}
+	}
+	return nil
+}
+
+func (r *run) outputs(ctx context.Context, b *Batch) error {
+	for _, o := range r.Outputs {
+		err := o.Do(ctx, b)
+		if r.stop.Load() {
+			err = context.Cause(ctx) // what came out may be only a part
+		}
+		if err != nil {
+			return &BatchError{Time: b.Time, Output: o.Name, Err: err}
+		}
+	}
+	if err := r.Finish(b); err != nil {
+		return &BatchError{Time: b.Time, Err: err}
+	}
+	return nil
+}
+
+// cut makes the batch of a tick. The caller holds a slot for it.
+func (r *run) cut(ctx context.Context, at time.Time, q source.Request, merged int) (end bool, err error) {
+	r.seq++
+	b := &Batch{Seq: r.seq, Time: at, Slices: make([]Slice, len(r.Sources)), Merged: merged}
+	q.Time = at
+	end = true
+	for i, s := range r.Sources {
+		slice, err := s.Cut(ctx, q)
+		if err != nil {
+			return false, fmt.Errorf("read %s for batch %s: %w", s.Name(), at.UTC().Format(time.RFC3339Nano), err)
+		}
+		b.Slices[i] = slice
+		b.Records += slice.Records
+		b.Bytes += slice.Bytes
+		end = end && slice.End
+		if left := s.Stats(); q.Mode == source.Arrived && left.BufferedRecords > 0 && slice.Bytes > 0 && slice.Bytes+left.BufferedBytes > q.MaxBytes {
+			r.monitor.full()
+			r.Logger.Warn("batch is full; the rest comes in later ones", "app", r.Name, "source", s.Name(), "batch", at,
+				"bytes", slice.Bytes, "waiting", left.BufferedBytes, "way out", "raise MaxBatchBytes or shorten Interval")
+		}
+	}
+	b.queued = time.Now()
+	r.monitor.queue(b)
+	r.queue <- b // has room, for the caller holds a slot
+	return end, nil
+}

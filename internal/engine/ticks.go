@@ -1,0 +1,168 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+	"time"
+
+	"github.com/godstream/godstream/source"
+)
+
+// Ticks is where batch times come from.
+type Ticks int
+
+const (
+	// WallClock makes a batch at each multiple of the interval.
+	WallClock Ticks = iota
+	// RecordTime makes the batches of the intervals that the records' times
+	// span, as fast as they can be run.
+	RecordTime
+	// Step makes a batch after the other without waiting for any time.
+	Step
+)
+
+// makeBatches cuts and queues batches until the sources have ended or ctx has.
+func (r *run) makeBatches(ctx context.Context) error {
+	switch r.Ticks {
+	case RecordTime:
+		return r.byRecordTime(ctx)
+	case Step:
+		return r.step(ctx)
+	default:
+		return r.byWallClock(ctx)
+	}
+}
+
+// After is the first multiple of the interval since the epoch that is greater
+// than t: the time of the batch to which something at t belongs.
+func After(t time.Time, interval time.Duration) time.Time {
+	return Floor(t, interval).Add(interval)
+}
+
+// Floor is the last multiple of the interval since the epoch that is not
+// greater than t.
+func Floor(t time.Time, interval time.Duration) time.Time {
+	d := int64(interval)
+	seconds := t.Unix() % d
+	if seconds < 0 {
+		seconds += d
+	}
+	hi, lo := bits.Mul64(uint64(seconds), uint64(time.Second)) // years of nanoseconds do not fit into 64 bits
+	lo, carry := bits.Add64(lo, uint64(t.Nanosecond()), 0)
+	since := bits.Rem64(hi+carry, lo, uint64(d))
+	return t.Round(0).UTC().Add(-time.Duration(since))
+}
+
+// slot waits for room for one more pending batch and says whether it had to.
+func (r *run) slot(ctx context.Context) (waited bool, err error) {
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	select {
+	case r.slots <- struct{}{}:
+		return false, nil
+	default:
+	}
+	select {
+	case r.slots <- struct{}{}:
+		return true, nil
+	case <-ctx.Done():
+		return true, context.Cause(ctx)
+	}
+}
+
+// byWallClock makes a batch at each tick. While MaxPending batches wait, it
+// makes none; the ticks that pass meanwhile are merged into the last of them.
+func (r *run) byWallClock(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	at := After(time.Now(), r.Interval)
+	for {
+		for wait := time.Until(at); wait > 0; wait = time.Until(at) { // again if the clock was set back
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		merged := 0
+		waited, err := r.slot(ctx)
+		if err != nil {
+			return err
+		}
+		if last := Floor(time.Now(), r.Interval); waited && last.After(at) {
+			merged = int(last.Sub(at) / r.Interval)
+			at = last
+			r.monitor.merge(merged)
+			r.Logger.Warn("behind schedule; ticks merged", "app", r.Name, "ticks", merged, "batch", at)
+		}
+		end, err := r.cut(ctx, at, source.Request{Mode: source.Arrived, MaxBytes: r.share(r.MaxBatchBytes)}, merged)
+		if err != nil || end {
+			return err
+		}
+		at = at.Add(r.Interval)
+	}
+}
+
+// byRecordTime makes the batches from that of the first record to that of the
+// last, empty ones between them included.
+func (r *run) byRecordTime(ctx context.Context) error {
+	first, ok, err := r.next(ctx)
+	if err != nil || !ok {
+		return err
+	}
+	for at := After(first, r.Interval); ; at = at.Add(r.Interval) {
+		if _, err := r.slot(ctx); err != nil {
+			return err
+		}
+		end, err := r.cut(ctx, at, source.Request{Mode: source.ByTime, MaxBytes: r.share(r.MaxReplayBatchBytes)}, 0)
+		if err != nil || end {
+			return err
+		}
+		next, ok, err := r.next(ctx)
+		if err != nil || !ok {
+			return err
+		}
+		if empty := (After(next, r.Interval).Sub(at) - 1) / r.Interval; empty > time.Duration(r.MaxGap) {
+			return fmt.Errorf("replay: %d batches without a record lie between batch %s and the next record, of %s, but MaxGap is %d; correct that record's time or raise MaxGap",
+				empty, at.Format(time.RFC3339Nano), next.UTC().Format(time.RFC3339Nano), r.MaxGap)
+		}
+	}
+}
+
+// next is the smallest time of a record that is not in a batch yet.
+func (r *run) next(ctx context.Context) (first time.Time, ok bool, err error) {
+	for _, s := range r.Sources {
+		at, more, err := s.Next(ctx)
+		if err != nil {
+			return first, false, fmt.Errorf("read %s: %w", s.Name(), err)
+		}
+		if more && (!ok || at.Before(first)) {
+			first, ok = at, true
+		}
+	}
+	return first, ok, nil
+}
+
+// step makes a batch after the other, from the one after Start on.
+func (r *run) step(ctx context.Context) error {
+	for at := After(r.Start, r.Interval); ; at = at.Add(r.Interval) {
+		if _, err := r.slot(ctx); err != nil {
+			return err
+		}
+		end, err := r.cut(ctx, at, source.Request{Mode: source.Filled, MaxBytes: r.share(r.MaxBatchBytes)}, 0)
+		if err != nil || end {
+			return err
+		}
+	}
+}
+
+// share divides what a batch may hold among the sources.
+func (r *run) share(bytes int64) int64 {
+	if len(r.Sources) == 0 {
+		return bytes
+	}
+	return max(1, bytes/int64(len(r.Sources)))
+}
