@@ -1,0 +1,176 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/godstream/godstream/batch"
+	"github.com/godstream/godstream/internal/engine"
+	"github.com/godstream/godstream/internal/plan"
+)
+
+// App is one streaming program: streams are declared on it, then it runs. Many
+// Apps may live in one process. Declare from one goroutine, before Run.
+type App struct {
+	config Config
+	plan   plan.Plan
+
+	mu      sync.Mutex
+	faults  []error
+	started bool
+
+	program   engine.Program
+	monitor   engine.Monitor
+	stop      atomic.Bool
+	sealers   []func(readers []int, needed []bool)
+	finishers []func(*engine.Batch)
+	forgetter []func()
+	failures  []*failureCount
+}
+
+// New makes an App. What is wrong with c is reported by Run.
+func New(c Config) *App {
+	a := &App{}
+	if err := c.check(); err != nil {
+		a.reject("New: %w", err)
+	}
+	a.config = c
+	return a
+}
+
+// Name is the App's name.
+func (a *App) Name() string { return a.config.Name }
+
+// Fault is a mistake in the declaration of a program.
+type Fault struct {
+	File string // where the program made it
+	Line int
+	Err  error // what it is
+}
+
+func (f *Fault) Error() string { return fmt.Sprintf("%s:%d: %v", f.File, f.Line, f.Err) }
+
+// Unwrap returns Err.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// Panic is found in the error of Run, with errors.As, if a function of the
+// caller panicked.
+type Panic = batch.Panic
+
+// BatchError is found in the error of Run, with errors.As, if a batch failed.
+type BatchError = engine.BatchError
+
+// Run makes batches and runs all outputs on each until ctx ends, every source
+// has ended, or something fails. It can be called once.
+//
+// The end of ctx stops the program gently: the batch in hand completes, within
+// Config.DrainTimeout, its positions are committed, and Run returns nil. What
+// had been read and not begun is read again by the next run.
+//
+// A failed output, a panic in a function of the caller or a source that gives
+// up end Run with an error that says where; the batch does not count as done.
+// Faults of the program are returned before the first batch, joined into one
+// error, each as a [*Fault]. When Run returns, no goroutine of the App is left.
+func (a *App) Run(ctx context.Context) error {
+	if err := a.begin(); err != nil {
+		return fmt.Errorf("stream: app %s: %w", a.config.Name, err)
+	}
+	c := a.config
+	c.Logger.Info("started", "app", c.Name, "interval", c.Interval, "workers", c.Workers)
+	err := engine.Run(ctx, engine.Config{
+		Name: c.Name, Interval: c.Interval, Ticks: c.Ticks, Start: c.Start, MaxPending: c.MaxPending,
+		MaxBatchBytes: c.MaxBatchBytes, MaxReplayBatchBytes: c.MaxReplayBatchBytes, MaxGap: c.MaxGap,
+		DrainTimeout: c.DrainTimeout, Logger: c.Logger,
+	}, a.program, &a.monitor, &a.stop)
+	done := a.monitor.Counts()
+	c.Logger.Info("ended", "app", c.Name, "batches", done.Done, "records", done.Records, "undone", done.Undone)
+	if err != nil {
+		return fmt.Errorf("stream: app %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// begin checks the program and hands it over to the engine.
+func (a *App) begin() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.started {
+		return errors.New("Run has been called before; make a new App")
+	}
+	a.started = true
+	if len(a.program.Outputs) == 0 {
+		a.faults = append(a.faults, errors.New("the program has no output; add one, such as Print or ForEach"))
+	}
+	if len(a.faults) > 0 {
+		return errors.Join(a.faults...)
+	}
+	readers, needed := a.plan.Readers(), a.plan.Needed()
+	for _, seal := range a.sealers {
+		seal(readers, needed)
+	}
+	a.program.Finish = func(b *engine.Batch) error {
+		for _, finish := range a.finishers {
+			finish(b)
+		}
+		a.mu.Lock() // for declarations that came too late
+		defer a.mu.Unlock()
+		return errors.Join(a.faults...)
+	}
+	a.program.Forget = func(*engine.Batch) {
+		for _, forget := range a.forgetter {
+			forget()
+		}
+	}
+	a.monitor.Start()
+	return nil
+}
+
+// Format is how [App.Explain] prints a program.
+type Format int
+
+const (
+	Text    Format = iota // a line for each operator
+	Mermaid               // a flowchart in Mermaid's language
+)
+
+// Explain prints the program: its operators by name and who reads whom.
+func (a *App) Explain(f Format) string {
+	if f == Mermaid {
+		return a.plan.Mermaid()
+	}
+	return a.plan.Text()
+}
+
+// reject notes a fault of the program at the line that called this package.
+func (a *App) reject(format string, values ...any) {
+	if a == nil { // the stream is zero, which is a fault of whoever made it
+		return
+	}
+	f := &Fault{Err: fmt.Errorf(format, values...)}
+	var callers [32]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	for frame, more := frames.Next(); ; frame, more = frames.Next() {
+		if !strings.HasPrefix(frame.Function, thisPackage) {
+			f.File, f.Line = frame.File, frame.Line
+			break
+		}
+		if !more {
+			break
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.faults = append(a.faults, f)
+}
+
+const thisPackage = "github.com/godstream/godstream/stream."
+
+// env is how the operators of a node run.
+func (a *App) env(name string) *batch.Env {
+	return &batch.Env{Run: engine.Workers(a.config.Workers).Run, Workers: a.config.Workers, Op: name, Stop: &a.stop}
+}

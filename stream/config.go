@@ -1,0 +1,124 @@
+package stream
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/godstream/godstream/internal/engine"
+)
+
+// Ticks is where the times of batches come from.
+type Ticks = engine.Ticks
+
+const (
+	// Live makes a batch at each multiple of the interval, of what has arrived.
+	Live = engine.WallClock
+	// Replay makes the batches of the intervals that the times of the records
+	// span, as fast as they can be computed. The sources fix their ends when
+	// they are opened, and Run returns after the last record.
+	Replay = engine.RecordTime
+	// Step makes one batch after the other without waiting: for tests, and for
+	// input that is there already.
+	Step = engine.Step
+)
+
+// Config is what an [App] is made with. The zero value of a field means its
+// default.
+type Config struct {
+	// Name names the App in logs and errors. The default is "app".
+	Name string
+
+	// Interval is the time between batches. Batch time T is a multiple of it
+	// since the Unix epoch and ends the interval [T-Interval, T). The default is
+	// one second.
+	Interval time.Duration
+
+	// Ticks says where batch times come from. The default is Live.
+	Ticks Ticks
+
+	// Start is the time after which the first batch of Ticks Step comes. The
+	// default is the Unix epoch.
+	Start time.Time
+
+	// Workers is how many partitions are computed at the same time. The default
+	// is the number of processors that Go may use.
+	Workers int
+
+	// Partitions is into how many partitions a source splits its batches that
+	// has none of its own; a Kafka source has those of its topics. The default
+	// is Workers.
+	Partitions int
+
+	// MaxPending is how many batches may wait for the one being computed; while
+	// so many do, no further batch is made, and sources hold their records
+	// back. The default is 2.
+	MaxPending int
+
+	// MaxBatchBytes is how much one live batch may hold, all sources together;
+	// what is left comes in later batches. The default is 64 MiB.
+	MaxBatchBytes int64
+
+	// Prefetch is how many bytes each source may read ahead of the batch that
+	// is being filled. The default is 16 MiB.
+	Prefetch int64
+
+	// MaxReplayBatchBytes is how much one batch of a replay may hold, all
+	// sources together. Since a replay's batches are cut by time alone, one that
+	// holds more ends the program. The default is 1 GiB.
+	MaxReplayBatchBytes int64
+
+	// MaxGap is how many empty batches a replay may have in a row. A longer gap
+	// ends the program with an error, for it probably is a wrong record time.
+	// The default is 100,000.
+	MaxGap int
+
+	// DrainTimeout is how long the batch in hand may go on after the context of
+	// Run has ended. The default is ten intervals, at least ten seconds.
+	DrainTimeout time.Duration
+
+	// Logger gets what the operator of a program should know. Batches are
+	// logged at level Debug. The default is slog.Default().
+	Logger *slog.Logger
+}
+
+// check fills in the defaults and says what is wrong with the rest.
+func (c *Config) check() error {
+	var faults []error
+	fault := func(wrong bool, format string, values ...any) {
+		if wrong {
+			faults = append(faults, fmt.Errorf("Config."+format, values...))
+		}
+	}
+	fault(c.Interval < 0, "Interval is negative: %v", c.Interval)
+	fault(c.Ticks < Live || c.Ticks > Step, "Ticks is unknown: %d", c.Ticks)
+	fault(c.Workers < 0, "Workers is negative: %d", c.Workers)
+	fault(c.Partitions < 0, "Partitions is negative: %d", c.Partitions)
+	fault(c.MaxPending < 0, "MaxPending is negative: %d", c.MaxPending)
+	fault(c.MaxBatchBytes < 0, "MaxBatchBytes is negative: %d", c.MaxBatchBytes)
+	fault(c.Prefetch < 0, "Prefetch is negative: %d", c.Prefetch)
+	fault(c.MaxReplayBatchBytes < 0, "MaxReplayBatchBytes is negative: %d", c.MaxReplayBatchBytes)
+	fault(c.MaxGap < 0, "MaxGap is negative: %d", c.MaxGap)
+	fault(c.DrainTimeout < 0, "DrainTimeout is negative: %v", c.DrainTimeout)
+
+	c.Name = cmp.Or(c.Name, "app")
+	c.Interval = cmp.Or(c.Interval, time.Second)
+	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
+	c.Partitions = cmp.Or(c.Partitions, c.Workers)
+	c.MaxPending = cmp.Or(c.MaxPending, 2)
+	c.MaxBatchBytes = cmp.Or(c.MaxBatchBytes, 64<<20)
+	c.Prefetch = cmp.Or(c.Prefetch, 16<<20)
+	c.MaxReplayBatchBytes = cmp.Or(c.MaxReplayBatchBytes, 1<<30)
+	c.MaxGap = cmp.Or(c.MaxGap, 100_000)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, max(10*c.Interval, 10*time.Second))
+	if c.Start.IsZero() {
+		c.Start = time.Unix(0, 0).UTC()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return errors.Join(faults...)
+}

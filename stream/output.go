@@ -1,0 +1,140 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/godstream/godstream/batch"
+	"github.com/godstream/godstream/internal/engine"
+	"github.com/godstream/godstream/internal/plan"
+	"github.com/godstream/godstream/sink"
+	"github.com/godstream/godstream/source"
+)
+
+// BatchInfo tells an output which batch it is given.
+type BatchInfo struct {
+	Time   time.Time // T, the end of the batch's interval
+	Ranges []SourceRanges
+}
+
+// SourceRanges is what a batch holds of one source, by partition: the offset
+// ranges of a Kafka source.
+type SourceRanges struct {
+	Source string // name of the operator
+	Ranges []source.Range
+}
+
+// ID is the same for a batch whenever it is run again, and sorts as its time
+// does: the time in UTC, to the nanosecond.
+func (i BatchInfo) ID() string { return i.Time.UTC().Format("2006-01-02T15:04:05.000000000Z") }
+
+// ForEach calls do with each element, one after the other in order. An error of
+// do fails the batch, which ends Run with it.
+func ForEach[T any](s Stream[T], do func(T) error, opts ...Option) {
+	if do == nil {
+		s.app.reject("ForEach: the function is nil")
+	}
+	output(s, plan.Node{Op: "forEach"}, opts, func(nodeConfig) func(context.Context, BatchInfo, batch.Batch[T]) error {
+		return func(_ context.Context, _ BatchInfo, b batch.Batch[T]) error {
+			for t := range b.All() {
+				if err := do(t); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	})
+}
+
+// ForEachBatch calls do with each batch, empty ones included: the general
+// output. The elements are stored; do may read them any number of times, in any
+// way, until it returns. ctx ends when Config.DrainTimeout is over. An error of
+// do fails the batch, which ends Run with it.
+//
+//	stream.ForEachBatch(counts, func(ctx context.Context, at stream.BatchInfo, b batch.Batch[Count]) error {
+//		return db.Replace(ctx, at.ID(), batch.Collect(b))
+//	})
+func ForEachBatch[T any](s Stream[T], do func(ctx context.Context, at BatchInfo, b batch.Batch[T]) error, opts ...Option) {
+	if do == nil {
+		s.app.reject("ForEachBatch: the function is nil")
+	}
+	output(s, plan.Node{Op: "forEachBatch"}, opts, func(nodeConfig) func(context.Context, BatchInfo, batch.Batch[T]) error { return do })
+}
+
+// To writes each batch of s, empty ones included, to a sink. What a reader of
+// the sink sees of a batch that had to be written again is what its Delivery
+// says.
+//
+//	stream.To(lines, sink.Files("out"))
+func To[T any](s Stream[T], to sink.Sink[T], opts ...Option) {
+	if s.app == nil {
+		return
+	}
+	n := plan.Node{Op: "to"}
+	if d, ok := to.(fmt.Stringer); ok {
+		n.Detail = d.String()
+	}
+	if to == nil {
+		s.app.reject("To: the sink is nil")
+	} else if c, ok := to.(interface{ Check() error }); ok {
+		if err := c.Check(); err != nil {
+			s.app.reject("To: %w", err)
+		}
+	}
+	var w sink.Writer[T]
+	o := output(s, n, opts, func(nodeConfig) func(context.Context, BatchInfo, batch.Batch[T]) error {
+		return func(ctx context.Context, at BatchInfo, b batch.Batch[T]) error {
+			return w.Write(ctx, sink.Batch[T]{ID: at.ID(), Time: at.Time.UTC(), Parts: batch.Slices(b)})
+		}
+	})
+	o.Open = func(ctx context.Context) (err error) {
+		w, err = to.Open(ctx, sink.Options{Name: o.Name, App: s.app.Name(), Logger: s.app.config.Logger})
+		return err
+	}
+	o.Close = func() error { return w.Close() }
+}
+
+// output declares an output: do gets each batch of s, computed and stored.
+func output[T any](s Stream[T], n plan.Node, opts []Option, do func(nodeConfig) func(context.Context, BatchInfo, batch.Batch[T]) error) *engine.Output {
+	if s.app == nil {
+		return nil
+	}
+	a := s.app
+	n.Output = true
+	c, _, _ := a.declare(n, opts, []input{s})
+	run, env := do(c), a.env(c.name)
+	a.program.Outputs = append(a.program.Outputs, engine.Output{Name: c.name, Do: func(ctx context.Context, b *engine.Batch) error {
+		return caught(func() error {
+			elements := batch.Store(s.read(b).With(env))
+			if a.stop.Load() {
+				return context.Cause(ctx)
+			}
+			defer env.Blame(-1)
+			return run(ctx, a.info(b), elements)
+		})
+	}})
+	return &a.program.Outputs[len(a.program.Outputs)-1]
+}
+
+// caught makes an error of a panic.
+func caught(f func() error) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case error:
+			err = r
+		default:
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return f()
+}
+
+func (a *App) info(b *engine.Batch) BatchInfo {
+	i := BatchInfo{Time: b.Time}
+	for n, s := range a.program.Sources {
+		i.Ranges = append(i.Ranges, SourceRanges{Source: s.Name(), Ranges: b.Slices[n].Ranges})
+	}
+	return i
+}
