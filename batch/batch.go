@@ -95,8 +95,9 @@ func (b Batch[T]) Partition(p int) iter.Seq[T] { return b.part(p) }
 // Collect returns the elements in a slice that the caller owns.
 func Collect[T any](b Batch[T]) []T { return slices.Concat(b.collect("collect")...) }
 
-// Slices returns the partitions as slices. They belong to the batch and must
-// not be changed; no element is copied if the batch is stored.
+// Slices returns the partitions as slices. They belong to the batch: they may be
+// kept and appended to, but not changed. No element is copied if the batch is
+// stored.
 func Slices[T any](b Batch[T]) [][]T { return b.collect("slices") }
 
 // Store runs what is pending and returns a batch whose elements are kept, so
@@ -114,12 +115,12 @@ func (b Batch[T]) Stored() bool {
 }
 
 // collect computes each partition; the slices must not be changed, since they
-// are the stored ones where there are any.
+// are the stored ones where there are any. An append makes a new one.
 func (b Batch[T]) collect(op string) [][]T {
 	out := make([][]T, len(b.parts))
 	b.eachPart(op, func(p int, in iter.Seq[T]) {
 		if b.parts[p].seq == nil && len(b.steps) == 0 {
-			out[p] = b.parts[p].stored
+			out[p] = slices.Clip(b.parts[p].stored)
 			return
 		}
 		var elements []T
@@ -127,7 +128,7 @@ func (b Batch[T]) collect(op string) [][]T {
 			elements = append(elements, t)
 			return true
 		})
-		out[p] = elements
+		out[p] = slices.Clip(elements)
 	})
 	return out
 }

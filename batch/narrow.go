@@ -102,7 +102,6 @@ func Glom[T any](b Batch[T]) Batch[[]T] {
 	parts := b.collect("glom")
 	out := Batch[[]T]{env: b.env, parts: make([]part[[]T], len(parts))}
 	for p := range parts {
-		parts[p] = slices.Clip(parts[p])
 		out.parts[p].stored = parts[p : p+1 : p+1]
 	}
 	return out

@@ -19,7 +19,8 @@
 // One difference is left, in a document that repeats a member whose field is a
 // slice (JSON allows it; hardly anyone means it). The later value counts, but
 // where it says null or leaves out members, an element may show what the
-// earlier one had there. In encoding/json it may too, for other elements.
+// earlier one had there, always the same for the same document. In encoding/json
+// it may too, for other elements.
 //
 // The library uses unsafe and, on amd64 and arm64, assembly. For who wants
 // neither there is codec.JSON.

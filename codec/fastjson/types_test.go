@@ -328,7 +328,9 @@ func repeatsMember(data []byte) bool {
 		value bool            // the next token is the value of a name
 	}
 	var stack []open
-	for d := json.NewDecoder(bytes.NewReader(data)); ; {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber() // any number will do
+	for {
 		token, err := d.Token()
 		if err != nil {
 			return false

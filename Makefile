@@ -1,0 +1,33 @@
+.DEFAULT_GOAL := help
+.PHONY: help test race fuzz bench lint ci
+
+FUZZTIME ?= 10s
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+test: ## all tests, as the README says
+	go test ./...
+
+race: ## all tests under the race detector
+	go test -race ./...
+
+fuzz: ## each fuzz test for FUZZTIME (10s)
+	@for pkg in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "== $$pkg $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+bench: ## benchmarks beside their hand-written loops, for benchstat
+	go test -run '^$$' -bench . -count 6 -cpu 1 ./...
+
+lint: ## gofmt, go vet, staticcheck, tidy go.mod
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+	go mod tidy -diff
+
+ci: ## everything that CI runs
+	.ci/run

@@ -1,0 +1,68 @@
+//go:build unix && !race
+
+package batch_test
+
+import (
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestCost holds what operators may cost beside a loop written by hand. Both are
+// measured in turn, in CPU time, and the least of each counts, so that what else
+// the machine does matters little; the limits have a quarter of slack. COST_ROUNDS
+// says how often; the ratios are logged.
+func TestCost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures for some seconds")
+	}
+	rounds := 7
+	if n, err := strconv.Atoi(os.Getenv("COST_ROUNDS")); err == nil {
+		rounds = n
+	}
+	const parts = 10
+	for _, w := range slices.Concat(countByValueWork(), tenNarrowWork(), []workload{flatMapWork()}) {
+		t.Run(w.name, func(t *testing.T) {
+			if ours, theirs := w.godstream(parts), w.loop(parts); ours != theirs {
+				t.Fatalf("godstream gives %d, the loop %d", ours, theirs)
+			}
+			var ratios []float64
+			var ours, theirs time.Duration
+			for range rounds {
+				o := cpu(func() { w.godstream(parts) })
+				l := cpu(func() { w.loop(parts) })
+				ratios = append(ratios, float64(o)/float64(l))
+				if ours == 0 || o < ours {
+					ours = o
+				}
+				if theirs == 0 || l < theirs {
+					theirs = l
+				}
+			}
+			slices.Sort(ratios)
+			n := time.Duration(parts * w.elements / benchParts)
+			best := float64(ours) / float64(theirs)
+			t.Logf("%v and %v per element: best %.2f, median %.2f of the loop's CPU time, limit %.1f", ours/n, theirs/n, best, ratios[len(ratios)/2], w.limit)
+			if best > 1.25*w.limit {
+				t.Errorf("takes %.2f times the loop's CPU time, the limit is %.1f", best, w.limit)
+			}
+		})
+	}
+}
+
+// cpu is the CPU time that do takes.
+func cpu(do func()) time.Duration {
+	used := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			panic(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before := used()
+	do()
+	return used() - before
+}

@@ -1,0 +1,104 @@
+// Package layers holds one test: the table of who may import whom.
+package layers
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/godstream/godstream"
+
+// layers says for each package what of ours it may import, and which libraries
+// besides the standard one. Tests may import anything.
+var layers = map[string]struct{ ours, libraries []string }{
+	// contracts and what imports nothing of ours
+	"source":            {},
+	"source/sourcetest": {ours: []string{"source"}},
+	"sink":              {},
+	"sink/sinktest":     {ours: []string{"sink"}},
+	"codec":             {},
+	"batch":             {libraries: []string{"golang.org/x/exp/constraints"}},
+	"internal/plan":     {},
+	// what needs a library
+	"codec/fastjson": {ours: []string{"codec"}, libraries: []string{"github.com/goccy/go-json"}},
+	"kafka":          {ours: []string{"sink", "source"}, libraries: []string{"github.com/IBM/sarama", "github.com/rcrowley/go-metrics"}},
+	"kafka/embedded": {libraries: []string{"github.com/twmb/franz-go"}},
+	// the engine sees no types, the façade sees everything
+	"internal/engine":   {ours: []string{"source"}},
+	"stream":            {ours: []string{"batch", "codec", "sink", "source", "internal/engine", "internal/plan"}},
+	"stream/streamtest": {ours: []string{"batch", "source", "stream"}},
+	// programs
+	"examples": {ours: []string{"batch", "codec", "codec/fastjson", "examples", "kafka", "kafka/embedded", "sink", "source", "stream"}},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	root := filepath.Join("..", "..")
+	seen := map[string]bool{}
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(file))
+		if err != nil {
+			return err
+		}
+		pkg := layer(filepath.ToSlash(dir))
+		may, known := layers[pkg]
+		if !known {
+			t.Errorf("package %s is not in the table: say what it may import", filepath.ToSlash(dir))
+			return nil
+		}
+		seen[pkg] = true
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, i := range parsed.Imports {
+			name, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			switch ours, isOurs := strings.CutPrefix(name, module+"/"); {
+			case isOurs:
+				if !slices.Contains(may.ours, layer(ours)) && ours != pkg {
+					t.Errorf("%s imports %s; %s may import %v of ours", file, ours, pkg, may.ours)
+				}
+			case !strings.Contains(strings.SplitN(name, "/", 2)[0], "."): // standard library
+			case !slices.ContainsFunc(may.libraries, func(l string) bool { return name == l || strings.HasPrefix(name, l+"/") }):
+				t.Errorf("%s imports %s; %s may import the libraries %v", file, name, pkg, may.libraries)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(layers)) {
+		if !seen[pkg] {
+			t.Errorf("the table has %s, which does not exist", pkg)
+		}
+	}
+}
+
+// layer is the row of the table for a package: its own, or for programs that of
+// their folder.
+func layer(pkg string) string {
+	if top, _, _ := strings.Cut(pkg, "/"); top == "examples" {
+		return top
+	}
+	return path.Clean(pkg)
+}
