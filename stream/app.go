@@ -28,6 +28,7 @@ type App struct {
 	monitor   engine.Monitor
 	stop      atomic.Bool
 	sealers   []func(readers []int, needed []bool)
+	observers []func(*engine.Batch) // windows that no output has read in this batch
 	finishers []func(*engine.Batch)
 	forgetter []func()
 	failures  []*failureCount
@@ -85,7 +86,7 @@ func (a *App) Run(ctx context.Context) error {
 	err := engine.Run(ctx, engine.Config{
 		Name: c.Name, Interval: c.Interval, Ticks: c.Ticks, Start: c.Start, MaxPending: c.MaxPending,
 		MaxBatchBytes: c.MaxBatchBytes, MaxReplayBatchBytes: c.MaxReplayBatchBytes, MaxGap: c.MaxGap,
-		DrainTimeout: c.DrainTimeout, Logger: c.Logger,
+		DrainTimeout: c.DrainTimeout, KeepTicks: len(a.observers) > 0, Logger: c.Logger,
 	}, a.program, &a.monitor, &a.stop)
 	done := a.monitor.Counts()
 	c.Logger.Info("ended", "app", c.Name, "batches", done.Done, "records", done.Records, "undone", done.Undone)
@@ -114,12 +115,17 @@ func (a *App) begin() error {
 		seal(readers, needed)
 	}
 	a.program.Finish = func(b *engine.Batch) error {
-		for _, finish := range a.finishers {
-			finish(b)
-		}
-		a.mu.Lock() // for declarations that came too late
-		defer a.mu.Unlock()
-		return errors.Join(a.faults...)
+		return caught(func() error {
+			for _, observe := range a.observers {
+				observe(b)
+			}
+			for _, finish := range a.finishers {
+				finish(b)
+			}
+			a.mu.Lock() // for declarations that came too late
+			defer a.mu.Unlock()
+			return errors.Join(a.faults...)
+		})
 	}
 	a.program.Forget = func(*engine.Batch) {
 		for _, forget := range a.forgetter {

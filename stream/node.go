@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"time"
+
 	"github.com/godstream/godstream/batch"
 	"github.com/godstream/godstream/internal/engine"
 	"github.com/godstream/godstream/internal/plan"
@@ -34,6 +36,7 @@ func P[K comparable, V any](k K, v V) Pair[K, V] { return batch.P(k, v) }
 type node[T any] struct {
 	id      plan.ID
 	env     *batch.Env
+	period  time.Duration // between batches: the App's interval, or a window's slide
 	compute func(b *engine.Batch, env *batch.Env) batch.Batch[T]
 
 	readers int // in each batch
@@ -78,7 +81,7 @@ func add[T any](a *App, n plan.Node, opts []Option, compute func(c nodeConfig) f
 	if !ok {
 		compute = func(nodeConfig) func(*engine.Batch, *batch.Env) batch.Batch[T] { return nil }
 	}
-	node := &node[T]{id: id, env: a.env(c.name), compute: compute(c)}
+	node := &node[T]{id: id, env: a.env(c.name), period: a.period(inputs), compute: compute(c)}
 	a.sealers = append(a.sealers, func(readers []int, _ []bool) { node.readers = readers[id] })
 	a.forgetter = append(a.forgetter, func() { node.held, node.at = batch.Batch[T]{}, 0 })
 	return Stream[T]{app: a, node: node}
@@ -87,10 +90,27 @@ func add[T any](a *App, n plan.Node, opts []Option, compute func(c nodeConfig) f
 // input is a stream whose type does not matter.
 type input interface {
 	App() *App
+	Name() string
 	id() plan.ID
+	period() time.Duration
 }
 
-func (s Stream[T]) id() plan.ID { return s.node.id }
+func (s Stream[T]) id() plan.ID           { return s.node.id }
+func (s Stream[T]) period() time.Duration { return s.node.period }
+
+// period is the time between the batches of an operator on these streams.
+func (a *App) period(inputs []input) time.Duration {
+	for _, in := range inputs {
+		if in.App() == a {
+			return in.period()
+		}
+	}
+	return a.config.Interval
+}
+
+// present says whether a stream of the given period has a batch at a time. At
+// others it is absent: nothing below it runs.
+func present(period time.Duration, at time.Time) bool { return engine.Floor(at, period).Equal(at) }
 
 // declare adds a node to the plan, noting every fault of the declaration.
 func (a *App) declare(n plan.Node, opts []Option, inputs []input) (nodeConfig, plan.ID, bool) {
@@ -99,6 +119,10 @@ func (a *App) declare(n plan.Node, opts []Option, inputs []input) (nodeConfig, p
 		switch in.App() {
 		case a:
 			n.Inputs = append(n.Inputs, in.id())
+			if first := inputs[0]; first.App() == a && first.period() != in.period() {
+				a.reject("%s: %s has a batch every %v, %s every %v; combine streams of one period", n.Op, first.Name(), first.period(), in.Name(), in.period())
+				ok = false
+			}
 		case nil:
 			a.reject("%s: a stream is zero; streams are made by From and operators", n.Op)
 			ok = false

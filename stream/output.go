@@ -104,7 +104,11 @@ func output[T any](s Stream[T], n plan.Node, opts []Option, do func(nodeConfig) 
 	n.Output = true
 	c, _, _ := a.declare(n, opts, []input{s})
 	run, env := do(c), a.env(c.name)
+	period := s.node.period
 	a.program.Outputs = append(a.program.Outputs, engine.Output{Name: c.name, Do: func(ctx context.Context, b *engine.Batch) error {
+		if !present(period, b.Time) {
+			return nil
+		}
 		return caught(func() error {
 			elements := batch.Store(s.read(b).With(env))
 			if a.stop.Load() {

@@ -34,6 +34,7 @@ type Config struct {
 	MaxReplayBatchBytes int64
 	MaxGap              int
 	DrainTimeout        time.Duration
+	KeepTicks           bool // late ticks are not merged, since a window may need each of them
 	Logger              *slog.Logger
 }
 

@@ -73,7 +73,8 @@ func (r *run) slot(ctx context.Context) (waited bool, err error) {
 }
 
 // byWallClock makes a batch at each tick. While MaxPending batches wait, it
-// makes none; the ticks that pass meanwhile are merged into the last of them.
+// makes none; the ticks that pass meanwhile are merged into the last of them,
+// or with KeepTicks made up for.
 func (r *run) byWallClock(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -92,7 +93,7 @@ func (r *run) byWallClock(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if last := Floor(time.Now(), r.Interval); waited && last.After(at) {
+		if last := Floor(time.Now(), r.Interval); waited && last.After(at) && !r.KeepTicks {
 			merged = int(last.Sub(at) / r.Interval)
 			at = last
 			r.monitor.merge(merged)
