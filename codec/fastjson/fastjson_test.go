@@ -1,3 +1,5 @@
+//lint:file-ignore SA5008 odd tags are what these types are for
+
 package fastjson_test
 
 import (
@@ -86,7 +88,7 @@ func TestTweetWithABrokenByte(t *testing.T) {
 		both comparison
 		bits int // flipped at each position
 	}{
-		"one field":     {of[tweet](), 8},
+		"one field":     {of[tweet](), 3},
 		"twelve fields": {of[bigTweet](), 1},
 		"maps":          {of[any](), 1},
 	}
@@ -95,10 +97,10 @@ func TestTweetWithABrokenByte(t *testing.T) {
 			broken := bytes.Clone(document)
 			for i, b := range document {
 				for bit := range test.bits {
-					broken[i] = b ^ 1<<((i+bit)%8)
+					broken[i] = b ^ 1<<((i+3*bit)%8)
 					test.both.same(t, broken)
 				}
-				for _, other := range []byte{0, '"', '\\', ',', '0', 0xff}[:1+test.bits/2] {
+				for _, other := range []byte{'"', '\\', ',', 0xff}[:1+test.bits] {
 					broken[i] = other
 					test.both.same(t, broken)
 				}
@@ -114,8 +116,11 @@ func TestTypesThatAreLeftToCodecJSON(t *testing.T) {
 		both     comparison
 		document string
 	}{
-		"float32 between two":                    {of[float32](), `1.0000000596046447753906250000000001`},
-		"largest float32":                        {of[singles](), `{"F":3.4028235e38,"L":[1.0000000596046447753906250000000001]}`},
+		"float32 between two": {of[float32](), `1.0000000596046447753906250000000001`},
+		"largest float32":     {of[singles](), `{"F":3.4028235e38,"L":[1.0000000596046447753906250000000001]}`},
+		"float32 in a field named -": {of[struct {
+			F *[]map[string]float32 `json:"-,"`
+		}](), `{"-":[{"a":1.0000000596046447753906250000000001}]}`},
 		"empty object for a map with float keys": {of[oddKeys](), `{"F":{}}`},
 		"empty object for a map with bool keys":  {of[map[bool]int](), `{}`},
 		"quoted string with UnmarshalText": {of[struct {

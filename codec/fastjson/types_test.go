@@ -1,3 +1,6 @@
+//lint:file-ignore SA5008 odd tags are what these types are for
+//lint:file-ignore U1000 so are fields that nobody can reach
+
 package fastjson_test
 
 import (
