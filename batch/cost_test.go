@@ -14,7 +14,7 @@ import (
 // TestCost holds what operators may cost beside a loop written by hand. Both are
 // measured in turn, in CPU time, and the least of each counts, so that what else
 // the machine does matters little; the limits have a quarter of slack. COST_ROUNDS
-// says how often; the ratios are logged.
+// says how often; the ratios are logged. No element may cost an allocation either.
 func TestCost(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures for some seconds")
@@ -28,6 +28,10 @@ func TestCost(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			if ours, theirs := w.godstream(parts), w.loop(parts); ours != theirs {
 				t.Fatalf("godstream gives %d, the loop %d", ours, theirs)
+			}
+			more := testing.AllocsPerRun(1, func() { w.godstream(1) }) - testing.AllocsPerRun(1, func() { w.loop(1) })
+			if perElement := more / float64(w.elements/benchParts); perElement > 0.01 {
+				t.Errorf("%.2f allocations per element more than the loop", perElement)
 			}
 			var ratios []float64
 			var ours, theirs time.Duration

@@ -3,13 +3,13 @@ package batch
 import (
 	"cmp"
 	"iter"
+
+	"golang.org/x/exp/constraints"
 )
 
 // Number is what can be added up.
 type Number interface {
-	~int | ~int8 | ~int16 | ~int32 | ~int64 |
-		~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~uintptr |
-		~float32 | ~float64
+	constraints.Integer | constraints.Float
 }
 
 // Count gives exactly one number: how many elements there are.

@@ -3,6 +3,7 @@ package batch
 import (
 	"fmt"
 	"iter"
+	"sync/atomic"
 )
 
 // Failed is an element for which a function returned an error.
@@ -29,7 +30,7 @@ type Failures[T any] struct {
 }
 
 type failures[T any] struct {
-	tried bool
+	tried atomic.Bool // set by the reading that notes what fails; a union with itself reads a partition twice at once
 	list  []Failed[T]
 	count int64
 }
@@ -46,8 +47,7 @@ func TryMap[T, U any](b Batch[T], f func(T) (U, error), keep int) (Batch[U], *Fa
 		busy, more := 0, true
 		defer b.env.blameBusy("tryMap", p, &busy)
 		mine := &failed.parts[p]
-		again := mine.tried
-		mine.tried = true
+		again := mine.tried.Swap(true)
 		in(func(t T) bool {
 			busy = 1
 			u, err := f(t)
@@ -91,7 +91,7 @@ func TryMap[T, U any](b Batch[T], f func(T) (U, error), keep int) (Batch[U], *Fa
 // keep, the good ones among them are there for who reads them later.
 func (f *Failures[T]) Drain(keep bool) {
 	f.env.run(len(f.parts), func(p int) {
-		if !f.parts[p].tried {
+		if !f.parts[p].tried.Load() {
 			f.drain(p, keep)
 		}
 	})

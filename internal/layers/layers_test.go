@@ -21,7 +21,6 @@ const module = "github.com/godstream/godstream"
 var layers = map[string]struct{ ours, libraries []string }{
 	// contracts and what imports nothing of ours
 	"source":                   {},
-	"source/sourcetest":        {ours: []string{"source"}},
 	"sink":                     {},
 	"sink/sinktest":            {ours: []string{"sink"}, libraries: []string{"go.uber.org/goleak"}},
 	"codec":                    {},

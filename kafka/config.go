@@ -1,0 +1,254 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// Config says which Kafka cluster to read, and from where on.
+type Config struct {
+	// Brokers are addresses ("host:port") of some brokers of the cluster; the
+	// others are found through them. At least one is needed.
+	Brokers []string
+
+	// Group is the consumer group whose committed offsets say where to begin,
+	// and under which the App commits what it has dealt with. The source does
+	// not join the group: it reads all partitions by itself. Empty means that
+	// no offsets are kept in Kafka.
+	Group string
+
+	// Start says where to begin in a topic. The zero value is [Committed].
+	Start Start
+
+	// Since begins each partition at its first record with this time or a
+	// later one, or at its end if there is none, whatever Start would say and
+	// the group has committed. The zero time means to begin as Start says.
+	Since time.Time
+
+	// Ranges are read instead of topics: exactly these offsets, after which the
+	// source ends.
+	Ranges []Range
+
+	// OnLost says what to do when offsets that should be read are gone from
+	// Kafka. The zero value is [Fail].
+	OnLost Lost
+
+	// ReadUncommitted also shows records of transactions that are open or were
+	// aborted. The isolation level in Client does not count.
+	ReadUncommitted bool
+
+	// ConnectTimeout is how long Open tries to reach the cluster and to find
+	// where each partition starts. Zero means 15 s.
+	ConnectTimeout time.Duration
+
+	// CloseTimeout is how long Close tries to commit what is not committed yet.
+	// Zero means 5 s.
+	CloseTimeout time.Duration
+
+	// Client has all other settings of the client: TLS, SASL, sizes of fetches,
+	// time limits, Kafka's version. It is copied, not changed. Nil means
+	// [Defaults]; to change some settings, begin with those.
+	Client *sarama.Config
+}
+
+// Start says where to begin to read a partition.
+type Start int
+
+const (
+	// Committed begins where the group has committed, and at the earliest
+	// record where it has not: nothing is left out.
+	Committed Start = iota
+	// CommittedOrLatest begins where the group has committed. Where it has not,
+	// only records are read that arrive from now on.
+	CommittedOrLatest
+	// Earliest begins at the first record there is.
+	Earliest
+	// Latest reads only records that arrive from now on.
+	Latest
+)
+
+// Lost says what to do when offsets are gone before they were read, because
+// the topic's retention time or size was exceeded. In any case they are logged,
+// and counted in source.Stats.
+type Lost int
+
+const (
+	// Fail stops with an [OutOfRangeError].
+	Fail Lost = iota
+	// SkipToEarliest goes on at the first record there is.
+	SkipToEarliest
+	// SkipToLatest goes on with records that arrive from now on.
+	SkipToLatest
+)
+
+// Range is the half-open interval [From, Until) of offsets in a partition.
+type Range struct {
+	Topic       string
+	Partition   int32
+	From, Until int64
+}
+
+func (r Range) String() string {
+	return fmt.Sprintf("%s/%d[%d,%d)", r.Topic, r.Partition, r.From, r.Until)
+}
+
+// Defaults returns the client settings that are used when Config.Client is nil.
+//
+// Besides what the source reads ahead (source.Options.Prefetch), the client
+// holds the fetch in hand: of each broker at most Consumer.Fetch.MaxBytes
+// (16 MiB), of each partition about Consumer.Fetch.Default (2 MiB). They have
+// no metrics; set MetricRegistry to metrics.NewRegistry() if you want them.
+func Defaults() *sarama.Config {
+	c := sarama.NewConfig()
+	c.ClientID = "godstream"
+	c.MetricRegistry = noMetrics{}
+	c.ChannelBufferSize = 1024
+	c.Consumer.Fetch.Default = 2 << 20
+	c.Consumer.Fetch.MaxBytes = 16 << 20
+	c.Consumer.MaxWaitTime = 250 * time.Millisecond
+	c.Consumer.Retry.Backoff = time.Second
+	c.Metadata.Full = false
+	c.Net.DialTimeout = 10 * time.Second
+	return c
+}
+
+const (
+	connectTimeout = 15 * time.Second
+	closeTimeout   = 5 * time.Second
+)
+
+// clone copies what c points to, so that its owner may change it.
+func (c Config) clone() Config {
+	c.Brokers, c.Ranges = slices.Clone(c.Brokers), slices.Clone(c.Ranges)
+	if c.Client != nil {
+		client := *c.Client
+		c.Client = &client
+	}
+	return c
+}
+
+// defaults fills in the zero fields.
+func (c Config) defaults() Config {
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
+	if c.CloseTimeout == 0 {
+		c.CloseTimeout = closeTimeout
+	}
+	return c
+}
+
+// client is the client's settings, a copy of its own, with those that the
+// source relies on.
+func (c Config) client() *sarama.Config {
+	var s sarama.Config
+	if c.Client != nil {
+		s = *c.Client
+	} else {
+		s = *Defaults()
+	}
+	s.Consumer.Return.Errors = true
+	s.Consumer.IsolationLevel = sarama.ReadCommitted
+	if c.ReadUncommitted {
+		s.Consumer.IsolationLevel = sarama.ReadUncommitted
+	}
+	s.Metadata.AllowAutoTopicCreation = false // a mistyped name must not make a topic
+	return &s
+}
+
+// check returns all faults at once, each with the name of its field.
+func (c Config) check(topics []string) error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("kafka: "+format, args...))
+	}
+	if len(c.Brokers) == 0 {
+		fault("Config.Brokers is empty; give the address of a broker, such as localhost:9092")
+	}
+	for _, b := range c.Brokers {
+		if _, port, err := net.SplitHostPort(b); err != nil || port == "" {
+			fault("Config.Brokers has %q, which is not host:port", b)
+		}
+	}
+	c.checkTopics(topics, fault)
+	c.checkRanges(topics, fault)
+	if c.Start < Committed || c.Start > Latest {
+		fault("Config.Start is %d, which is none of the constants of type Start", c.Start)
+	}
+	if c.OnLost < Fail || c.OnLost > SkipToLatest {
+		fault("Config.OnLost is %d, which is none of the constants of type Lost", c.OnLost)
+	}
+	if !c.Since.IsZero() && c.Start != Committed {
+		fault("Config.Since and Config.Start both say where to begin; set one of them")
+	}
+	if c.ConnectTimeout < 0 {
+		fault("Config.ConnectTimeout is negative: %v", c.ConnectTimeout)
+	}
+	if c.CloseTimeout < 0 {
+		fault("Config.CloseTimeout is negative: %v", c.CloseTimeout)
+	}
+	client := c.client()
+	if err := client.Validate(); err != nil {
+		fault("Config.Client: %w", err)
+	} else if !client.Version.IsAtLeast(sarama.V0_11_0_0) {
+		fault("Config.Client.Version is %v; the oldest that works is 0.11.0", client.Version)
+	}
+	return errors.Join(faults...)
+}
+
+func (c Config) checkTopics(topics []string, fault func(string, ...any)) {
+	if len(topics) == 0 && len(c.Ranges) == 0 {
+		fault("Source has no topics; name one, or set Config.Ranges")
+	}
+	for i, t := range topics {
+		if slices.Contains(topics[:i], t) {
+			fault("Source has topic %q twice", t)
+		} else if !validTopic(t) {
+			fault("Source has topic %q, which can't be the name of one: those have 1 to 249 of the characters a-z A-Z 0-9 . _ -", t)
+		}
+	}
+}
+
+func (c Config) checkRanges(topics []string, fault func(string, ...any)) {
+	if len(c.Ranges) == 0 {
+		return
+	}
+	if len(topics) > 0 {
+		fault("Config.Ranges and the topics %s both say what to read; give one of them", strings.Join(topics, ", "))
+	}
+	if c.Group != "" {
+		fault("Config.Ranges and Config.Group: reading ranges again must not change what the group has committed; leave Group out")
+	}
+	if c.Start != Committed || !c.Since.IsZero() {
+		fault("Config.Ranges says where to begin; leave Config.Start and Config.Since out")
+	}
+	for i, r := range c.Ranges {
+		same := func(o Range) bool { return o.Topic == r.Topic && o.Partition == r.Partition }
+		switch {
+		case !validTopic(r.Topic):
+			fault("Config.Ranges has %v: %q can't be the name of a topic", r, r.Topic)
+		case r.Partition < 0:
+			fault("Config.Ranges has %v: the partition is negative", r)
+		case r.From < 0 || r.Until < r.From:
+			fault("Config.Ranges has %v: not 0 <= From <= Until", r)
+		case slices.ContainsFunc(c.Ranges[:i], same):
+			fault("Config.Ranges has %s/%d twice", r.Topic, r.Partition)
+		}
+	}
+}
+
+// validTopic says whether a topic can have that name.
+func validTopic(name string) bool {
+	if name == "" || name == "." || name == ".." || len(name) > 249 {
+		return false
+	}
+	return !strings.ContainsFunc(name, func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-')
+	})
+}

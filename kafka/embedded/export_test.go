@@ -1,0 +1,3 @@
+package embedded
+
+var Timestamp, Member = timestamp, member

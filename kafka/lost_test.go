@@ -1,0 +1,196 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/godstream/godstream/kafka"
+	"github.com/godstream/godstream/source"
+)
+
+// fake starts a broker whose records can be deleted and whose answers replaced.
+func fake(t *testing.T) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "twitter"))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestOffsetsGoneBeforeOpen(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	p := producer(t, c.ListenAddrs())
+	produce(t, p, "twitter", 0, numbered("a", 8)...)
+	commit(t, c.ListenAddrs(), "behind", source.Range{Partition: "twitter/0", Until: 2})
+	commit(t, c.ListenAddrs(), "ahead", source.Range{Partition: "twitter/0", Until: 100})
+	require.NoError(t, c.DeleteRecords("twitter", 0, 5))
+	rest := numbered("a", 8)[5:]
+
+	tests := map[string]struct {
+		config kafka.Config
+		want   []string
+		lost   int64
+		err    *kafka.OutOfRangeError
+	}{
+		"fails":                  {config: kafka.Config{Group: "behind"}, err: &kafka.OutOfRangeError{Topic: "twitter", Offset: 2, First: 5, End: 8}},
+		"skips to the earliest":  {config: kafka.Config{Group: "behind", OnLost: kafka.SkipToEarliest}, want: rest, lost: 3},
+		"skips to the latest":    {config: kafka.Config{Group: "behind", OnLost: kafka.SkipToLatest}, want: []string{}, lost: 6},
+		"nothing was asked for":  {config: kafka.Config{Start: kafka.Earliest}, want: rest},
+		"beyond the end: fails":  {config: kafka.Config{Group: "ahead"}, err: &kafka.OutOfRangeError{Topic: "twitter", Offset: 100, First: 5, End: 8}},
+		"beyond the end: begins": {config: kafka.Config{Group: "ahead", OnLost: kafka.SkipToEarliest}, want: rest},
+		"range: fails": {
+			config: kafka.Config{Ranges: []kafka.Range{{Topic: "twitter", From: 3, Until: 6}}},
+			err:    &kafka.OutOfRangeError{Topic: "twitter", Offset: 3, First: 5, End: 8},
+		},
+		"range: reads what is left": {
+			config: kafka.Config{OnLost: kafka.SkipToEarliest, Ranges: []kafka.Range{{Topic: "twitter", From: 3, Until: 6}}},
+			want:   []string{"a5"}, lost: 2,
+		},
+		"range: nothing is left": {
+			config: kafka.Config{OnLost: kafka.SkipToLatest, Ranges: []kafka.Range{{Topic: "twitter", From: 1, Until: 3}}},
+			want:   []string{}, lost: 2,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			log, logger := newJournal()
+			test.config.Brokers = c.ListenAddrs()
+			topics := []string{"twitter"}
+			if len(test.config.Ranges) > 0 {
+				topics = nil
+			}
+			o := source.Options{Replay: true, Logger: logger}
+			s := kafka.Source(test.config, topics...)
+			if test.err != nil {
+				_, err := s.Open(context.Background(), o)
+				var got *kafka.OutOfRangeError
+				require.ErrorAs(t, err, &got)
+				require.Equal(t, test.err, got)
+				require.ErrorContains(t, err, "kafka: read twitter/0 at offset ")
+				return
+			}
+			r := open(t, s, o)
+			got, _ := all(t, r)
+			require.Equal(t, test.want, values(got))
+			require.Equal(t, test.lost, r.Stats().Lost)
+			if test.lost > 0 {
+				require.Contains(t, log.String(), "offsets are gone")
+			}
+		})
+	}
+}
+
+func TestOffsetsGoneWhileReading(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		policy kafka.Lost
+		want   []string
+		lost   int64
+		fails  bool
+	}{
+		"fails":                 {policy: kafka.Fail, fails: true},
+		"skips to the earliest": {policy: kafka.SkipToEarliest, want: []string{"b3", "b4", "c"}, lost: 3},
+		"skips to the latest":   {policy: kafka.SkipToLatest, want: []string{"c"}, lost: 5},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := fake(t)
+			p := producer(t, c.ListenAddrs())
+			produce(t, p, "twitter", 0, "a0", "a1")
+			log, logger := newJournal()
+			r := open(t, kafka.Source(kafka.Config{Brokers: c.ListenAddrs(), Client: quick(), OnLost: test.policy}, "twitter"), source.Options{Logger: logger})
+			read(t, r, 2)
+
+			reopen := hold(c)
+			log.await(t, "can't read")
+			produce(t, p, "twitter", 0, numbered("b", 5)...)
+			require.NoError(t, c.DeleteRecords("twitter", 0, 5))
+			reopen()
+			if test.fails {
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				defer cancel()
+				_, err := r.Cut(ctx, source.Request{Mode: source.Filled})
+				var gone *kafka.OutOfRangeError
+				require.ErrorAs(t, err, &gone)
+				require.Equal(t, kafka.OutOfRangeError{Topic: "twitter", Offset: 2, First: 5, End: 7}, *gone)
+				require.EqualValues(t, 3, gone.Lost())
+				require.Equal(t, "kafka: read twitter/0 at offset 2: Kafka has only 5 to 7, so 3 offsets are lost (retention?); to go on without them set Config.OnLost to kafka.SkipToEarliest or kafka.SkipToLatest", err.Error())
+				return
+			}
+			log.await(t, "offsets are gone")
+			produce(t, p, "twitter", 0, "c")
+			require.Equal(t, test.want, values(read(t, r, len(test.want))))
+			require.Equal(t, test.lost, r.Stats().Lost)
+		})
+	}
+}
+
+// hold makes every fetch of records fail until the function that it returns is
+// called.
+func hold(c *kfake.Cluster) (release func()) {
+	held := make(chan struct{})
+	c.ControlKey(1, func(kmsg.Request) (kmsg.Response, error, bool) {
+		select {
+		case <-held:
+			c.DropControl()
+			return nil, nil, false
+		default:
+			c.KeepControl()
+			return nil, errors.New("held"), true
+		}
+	})
+	return func() { close(held) }
+}
+
+func TestTopicThatIsMadeAnewStops(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	p := producer(t, c.ListenAddrs())
+	produce(t, p, "twitter", 0, numbered("a", 5)...)
+	log, logger := newJournal()
+	r := open(t, kafka.Source(kafka.Config{Brokers: c.ListenAddrs(), Client: quick(), OnLost: kafka.SkipToEarliest, ConnectTimeout: time.Second}, "twitter"),
+		source.Options{Logger: logger})
+	read(t, r, 5)
+	reopen := hold(c)
+	log.await(t, "can't read")
+	require.NoError(t, c.DeleteTopic("twitter"))
+	require.NoError(t, c.CreateTopic("twitter", 1, nil))
+	reopen()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, err := r.Cut(ctx, source.Request{Mode: source.Filled})
+	var gone *kafka.OutOfRangeError
+	require.ErrorAs(t, err, &gone)
+	require.Equal(t, kafka.OutOfRangeError{Topic: "twitter", Offset: 5}, *gone)
+	require.Zero(t, gone.Lost())
+	require.ErrorContains(t, err, "kafka: read twitter/0 at offset 5: the partition ends at 0")
+}
+
+func TestRecordThatTheClientWouldPassOverStops(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	client := quick()
+	client.Consumer.Fetch.Default, client.Consumer.Fetch.Max = 50, 50
+	c.ControlKey(1, func(req kmsg.Request) (kmsg.Response, error, bool) { // as old brokers do: part of a batch
+		c.KeepControl()
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		part := kmsg.NewFetchResponseTopicPartition()
+		part.HighWatermark, part.LastStableOffset = 1, 1
+		part.RecordBatches = append(make([]byte, 8), 0, 0, 100, 0, 0, 0, 0, 0, 2)
+		resp.Topics = []kmsg.FetchResponseTopic{{Topic: "twitter", Partitions: []kmsg.FetchResponseTopicPartition{part}}}
+		return resp, nil, true
+	})
+	r := open(t, kafka.Source(kafka.Config{Brokers: c.ListenAddrs(), Client: client}, "twitter"), source.Options{})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, err := r.Cut(ctx, source.Request{Mode: source.Filled})
+	require.ErrorContains(t, err, "kafka: read twitter/0 after offset -1: message is larger than Consumer.Fetch.Max (50 bytes)")
+}

@@ -1,0 +1,282 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/godstream/godstream/source"
+)
+
+const (
+	leastPause = 10 * time.Millisecond // before another attempt, whatever the client's settings say
+
+	lookPause = 150 * time.Millisecond // first time without a record after which a bounded partition looks ahead
+	lookLimit = time.Second            // longest time between such looks
+)
+
+// partition moves the records of a partition into the buffer. Its fields belong
+// to the goroutine of run.
+type partition struct {
+	spot
+	owner *reader
+	feed  *source.Feed[Record]
+	next  int64 // offset to read
+	until int64 // offset at which to end
+
+	down   bool      // an error came after the last record
+	failed time.Time // when it came
+	ahead  time.Time // since when Kafka says that it ends before next
+}
+
+// run reads until the end, an error that trying again does not mend, or Close.
+func (p *partition) run() {
+	p.advance(p.next) // there may be nothing to read
+	for p.next < p.until {
+		err := p.read()
+		switch {
+		case p.owner.life.Err() != nil, errors.Is(err, source.ErrClosed):
+			return
+		case errors.As(err, new(final)):
+			p.owner.Fail(errors.Unwrap(err))
+			return
+		case err != nil:
+			p.fail(err)
+			select {
+			case <-p.owner.life.Done():
+				return
+			case <-time.After(max(p.owner.session.config.Consumer.Retry.Backoff, leastPause)):
+			}
+		}
+	}
+	p.up()
+}
+
+// advance goes on at an offset, and ends the partition if that is its end:
+// at once, for the consumer may take a moment to stop.
+func (p *partition) advance(to int64) {
+	p.next = to
+	if p.next >= p.until {
+		p.feed.End()
+	}
+}
+
+// read reads with one of the client's consumers, which mends broken connections
+// by itself. It returns nil at the end, when there is another place to go on,
+// and on Close.
+func (p *partition) read() error {
+	pc, err := p.owner.consumer.ConsumePartition(p.topic, p.id, p.next)
+	if errors.Is(err, sarama.ErrOffsetOutOfRange) {
+		return p.outOfRange()
+	}
+	if err != nil {
+		return err
+	}
+	p.ahead = time.Time{}
+	defer pc.Close() // what it has to tell comes too late
+	look := looker{p: p, tick: time.NewTicker(lookPause), at: p.next}
+	defer look.tick.Stop()
+	messages, failures := pc.Messages(), pc.Errors()
+	var last error
+	for {
+		look.rest()
+		select {
+		case m, ok := <-messages:
+			if !ok {
+				return p.stopped(last, failures)
+			}
+			for n := len(messages); ; n-- { // all that are there, without asking for anything else
+				if err := p.take(m); err != nil || p.next >= p.until {
+					return err
+				}
+				if n == 0 {
+					break
+				}
+				m = <-messages
+			}
+			p.up()
+		case e, ok := <-failures:
+			if !ok {
+				failures = nil
+				continue
+			}
+			last = e.Err
+			if err := p.told(e.Err); err != nil {
+				return err
+			}
+		case <-look.tick.C:
+			if look.ahead(); p.next >= p.until {
+				return nil
+			}
+		case <-p.owner.life.Done():
+			return nil
+		}
+	}
+}
+
+// take moves one record into the buffer.
+func (p *partition) take(m *sarama.ConsumerMessage) error {
+	switch {
+	case m.Offset < p.next:
+		return nil // was there already
+	case m.Offset >= p.until: // only a gap was left before the end
+		p.skip(p.until)
+		return nil
+	}
+	r, size := record(m)
+	if err := p.feed.Put(r, m.Offset+1, size, r.Timestamp); err != nil {
+		return err // Close has begun
+	}
+	p.advance(m.Offset + 1)
+	return nil
+}
+
+// skip goes on behind offsets that hold no record to read.
+func (p *partition) skip(to int64) {
+	p.feed.Skip(to)
+	p.advance(to)
+}
+
+// told handles what the consumer tells; it goes on by itself.
+func (p *partition) told(err error) error {
+	switch {
+	case errors.Is(err, sarama.ErrOffsetOutOfRange), errors.Is(err, sarama.ErrConsumerRetriesExhausted):
+		return nil // it stops, and then we see
+	case errors.Is(err, sarama.ErrMessageTooLarge): // it passes over it
+		return final{fmt.Errorf("kafka: read %v after offset %d: %w (%d bytes); raise it or set it to 0, no limit",
+			p.spot, p.next-1, plain(err), p.owner.session.config.Consumer.Fetch.Max)}
+	}
+	p.fail(err)
+	return nil
+}
+
+// stopped says what is to be done after the consumer has stopped by itself.
+func (p *partition) stopped(last error, rest <-chan *sarama.ConsumerError) error {
+	if rest != nil {
+		for e := range rest {
+			last = e.Err
+		}
+	}
+	switch {
+	case errors.Is(last, sarama.ErrOffsetOutOfRange):
+		return p.outOfRange()
+	case errors.Is(last, sarama.ErrConsumerRetriesExhausted):
+		return final{fmt.Errorf("kafka: read %v at offset %d: gave up after Client.Consumer.Retry.Max attempts, %d; set it to 0, no limit",
+			p.spot, p.next, p.owner.session.config.Consumer.Retry.Max)}
+	case last == nil:
+		last = errors.New("the client stopped reading")
+	}
+	return fmt.Errorf("read %v at offset %d: %w", p.spot, p.next, last)
+}
+
+// fail notes an error that does not stop us.
+func (p *partition) fail(err error) {
+	p.owner.Retried()
+	p.owner.outages.begin(p.spot, p.next, err)
+	p.down, p.failed = true, time.Now()
+}
+
+// up notes that the partition can be read.
+func (p *partition) up() {
+	if p.down {
+		p.down = false
+		p.owner.outages.end(p.spot)
+	}
+}
+
+// outOfRange decides how to go on when Kafka does not have the next offset.
+func (p *partition) outOfRange() error {
+	r := p.owner
+	first, err := r.session.offsets(r.life, sarama.OffsetOldest, sarama.ReadUncommitted, []spot{p.spot})
+	if err != nil {
+		return err
+	}
+	end, err := r.session.offsets(r.life, sarama.OffsetNewest, sarama.ReadUncommitted, []spot{p.spot})
+	if err != nil {
+		return err
+	}
+	gone := &OutOfRangeError{Topic: p.topic, Partition: p.id, Offset: p.next, First: first[p.spot], End: end[p.spot]}
+	switch {
+	case p.next > gone.End:
+		// A new leader may not know for a moment how far it may give. If it
+		// stays so for as long as Open may take, it is true, and we can't go
+		// back, for there were such offsets already.
+		if p.ahead.IsZero() {
+			p.ahead = time.Now()
+		}
+		if time.Since(p.ahead) < r.config.ConnectTimeout {
+			return gone
+		}
+		return final{gone}
+	case p.next >= gone.First: // it is there after all
+		return fmt.Errorf("read %v at offset %d: %w", p.spot, p.next, sarama.ErrOffsetOutOfRange)
+	case r.config.OnLost == Fail:
+		return final{gone}
+	}
+	to := gone.First
+	if r.config.OnLost == SkipToLatest && len(r.config.Ranges) == 0 {
+		to = gone.End
+	}
+	to = min(to, p.until)
+	r.log.Warn("kafka: offsets are gone, going on without them", "partition", p.String(), "from", p.next, "to", to, "lost", to-p.next)
+	r.Lost(to - p.next)
+	p.skip(to)
+	return nil
+}
+
+// looker looks ahead while no records come: to see whether there is one before
+// the end, which the client does not tell, and whether a broker is back that
+// has no new records.
+type looker struct {
+	p    *partition
+	tick *time.Ticker
+
+	at    int64 // p.next at the last tick
+	pause time.Duration
+	next  time.Time // no look before
+	idle  bool      // the ticker is stopped
+}
+
+// rest stops the ticker while there is nothing to look for.
+func (l *looker) rest() {
+	if idle := l.p.until == never && !l.p.down; idle != l.idle {
+		l.idle = idle
+		if idle {
+			l.tick.Stop()
+		} else {
+			l.tick.Reset(lookPause)
+		}
+	}
+}
+
+// ahead is called at each tick. It moves p.next over a gap before the end.
+func (l *looker) ahead() {
+	p := l.p
+	now := time.Now()
+	if p.next != l.at {
+		l.at, l.pause = p.next, 0
+		return
+	}
+	// An outage that ends in between is over only if the client, which tries
+	// again less often, had no trouble either.
+	quiet := !p.down || now.Sub(p.failed) > p.owner.session.config.Consumer.Retry.Backoff+lookLimit
+	if now.Before(l.next) || !quiet {
+		return
+	}
+	l.pause = min(max(2*l.pause, lookPause), lookLimit)
+	l.next = now.Add(l.pause)
+	until := p.until
+	if until == never {
+		until = p.next + 1 // one look
+	}
+	to, seen, err := p.owner.session.visible(p.spot, p.next, until)
+	if err != nil {
+		return // the client will see it too
+	}
+	p.up()
+	if p.until != never && to >= p.until || !seen && p.until != never {
+		p.skip(min(to, p.until))
+	}
+}

@@ -1,0 +1,154 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/godstream/godstream/source"
+)
+
+// reader reads partitions, each with a goroutine of its own.
+type reader struct {
+	*source.Buffer[Record] // Cut, Next, Stats
+
+	config   Config
+	session  *session
+	consumer sarama.Consumer
+	commits  *committer // nil without a group
+	outages  *outages
+	log      *slog.Logger
+
+	life context.Context // until Close
+	end  context.CancelFunc
+	busy sync.WaitGroup // the goroutines of partitions, and the one that finds new ones
+	once sync.Once
+
+	mu    sync.Mutex
+	spots map[string]spot // by name
+}
+
+func newReader(p *plan, topics []string, o source.Options) *reader {
+	r := &reader{
+		Buffer:  source.NewBuffer[Record](o),
+		config:  p.config,
+		session: p.session,
+		outages: &outages{log: p.log},
+		log:     p.log,
+		spots:   map[string]spot{},
+	}
+	r.life, r.end = context.WithCancel(context.Background())
+	r.consumer, _ = sarama.NewConsumerFromClient(p.session.client) // fails if the client is closed
+	r.Lost(p.lost)
+	if p.config.Group != "" {
+		r.commits = newCommitter(p.session, p.config.Group, p.log)
+	}
+	parts := make([]*partition, len(p.parts)) // all known before the first is read: they share the buffer
+	for i, part := range p.parts {
+		parts[i] = r.add(part)
+	}
+	for _, part := range parts {
+		r.busy.Go(part.run)
+	}
+	if refresh := r.session.config.Metadata.RefreshFrequency; len(topics) > 0 && !p.replay && refresh > 0 {
+		r.busy.Go(func() { r.watch(topics, refresh) })
+	}
+	return r
+}
+
+// add makes a partition that is to be read.
+func (r *reader) add(p part) *partition {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spots[p.String()] = p.spot
+	return &partition{
+		spot:  p.spot,
+		owner: r,
+		feed:  r.Feed(p.String(), p.from),
+		next:  p.from,
+		until: p.until,
+	}
+}
+
+// watch begins to read partitions that are added to the topics, from their
+// first record on. The client looks for them every now and then.
+func (r *reader) watch(topics []string, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.life.Done():
+			return
+		case <-tick.C:
+		}
+		for _, topic := range topics {
+			ids, err := r.session.client.Partitions(topic)
+			if err != nil {
+				continue // those who read see it too
+			}
+			for _, id := range slices.Sorted(slices.Values(ids)) {
+				r.discover(spot{topic, id})
+			}
+		}
+	}
+}
+
+// discover begins to read p if it is new.
+func (r *reader) discover(p spot) {
+	r.mu.Lock()
+	_, known := r.spots[p.String()]
+	r.mu.Unlock()
+	if known {
+		return
+	}
+	first, err := r.session.offsets(r.life, sarama.OffsetOldest, sarama.ReadUncommitted, []spot{p})
+	if err != nil {
+		return // next time
+	}
+	r.log.Info("kafka: a partition was added to the topic", "partition", p.String())
+	r.busy.Go(r.add(part{p, first[p], never}).run)
+}
+
+// Commit implements [source.Reader]: it stores the offsets for the group, a
+// moment later.
+func (r *reader) Commit(_ context.Context, done []source.Range) error {
+	if r.commits == nil {
+		return nil
+	}
+	offsets := make(map[spot]int64, len(done))
+	r.mu.Lock()
+	for _, d := range done {
+		p, ok := r.spots[d.Partition]
+		if !ok {
+			r.mu.Unlock()
+			return fmt.Errorf("kafka: commit %s at offset %d: this source does not read the partition", d.Partition, d.Until)
+		}
+		offsets[p] = d.Until
+	}
+	r.mu.Unlock()
+	r.commits.add(offsets)
+	return nil
+}
+
+// Close implements [source.Reader].
+func (r *reader) Close() error {
+	r.once.Do(func() {
+		r.Shut()
+		r.end()
+		if r.commits != nil {
+			giveUp := time.AfterFunc(r.config.CloseTimeout, r.session.dialer.shut)
+			r.commits.close()
+			giveUp.Stop()
+		}
+		r.session.dialer.shut() // fetches that wait for records end now
+		r.busy.Wait()
+		r.consumer.Close() // has nothing to tell
+		r.session.close()
+	})
+	return nil
+}

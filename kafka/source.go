@@ -1,0 +1,232 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/IBM/sarama"
+
+	"github.com/godstream/godstream/source"
+)
+
+// Source reads the topics, all their partitions, those that are added later
+// included. See [Config] for where it begins; it goes on for ever, except in a
+// replay by record time, which ends where each partition ended when the App
+// started, and with Config.Ranges.
+func Source(c Config, topics ...string) source.Source[Record] {
+	return &input{config: c.clone(), topics: slices.Clone(topics)}
+}
+
+type input struct {
+	config Config
+	topics []string
+}
+
+// Check returns everything that is wrong with the settings.
+func (in *input) Check() error { return in.config.check(in.topics) }
+
+// String names what is read: "kafka twitter, news".
+func (in *input) String() string {
+	names := slices.Clone(in.topics)
+	for i, r := range in.config.Ranges {
+		if i == 3 && len(in.config.Ranges) > 4 {
+			names = append(names, fmt.Sprintf("%d more ranges", len(in.config.Ranges)-3))
+			break
+		}
+		names = append(names, r.String())
+	}
+	return "kafka " + strings.Join(names, ", ")
+}
+
+// Open implements [source.Source].
+func (in *input) Open(ctx context.Context, o source.Options) (source.Reader[Record], error) {
+	if err := in.Check(); err != nil {
+		return nil, err
+	}
+	c := in.config.defaults()
+	ctx, cancel := context.WithTimeoutCause(ctx, c.ConnectTimeout, errNoAnswer)
+	defer cancel()
+	s, err := connect(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	o = o.Defaults()
+	p := &plan{config: c, session: s, replay: o.Replay, log: o.Logger.With("source", o.Name)}
+	err = p.make(ctx, in.topics)
+	if err == nil && !s.settle() {
+		err = s.explain(ctx, ctx.Err())
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return newReader(p, in.topics, o), nil
+}
+
+// never is the end of a partition that has none.
+const never = math.MaxInt64
+
+// plan finds out what is to be read.
+type plan struct {
+	config  Config
+	session *session
+	replay  bool
+	log     *slog.Logger
+
+	parts []part
+	lost  int64 // offsets that should have been read and are gone
+}
+
+// part is the offsets [from, until) of a partition.
+type part struct {
+	spot
+	from, until int64
+}
+
+func (p *plan) make(ctx context.Context, topics []string) error {
+	if err := p.find(ctx, topics); err != nil {
+		return err
+	}
+	of := make([]spot, len(p.parts))
+	for i, part := range p.parts {
+		of[i] = part.spot
+	}
+	isolation := p.session.config.Consumer.IsolationLevel
+	first, err := p.session.offsets(ctx, sarama.OffsetOldest, isolation, of)
+	if err != nil {
+		return err
+	}
+	end, err := p.session.offsets(ctx, sarama.OffsetNewest, isolation, of)
+	if err != nil {
+		return err
+	}
+	if len(p.config.Ranges) == 0 {
+		if err := p.start(ctx, of, first, end); err != nil {
+			return err
+		}
+	}
+	var faults []error
+	for i := range p.parts {
+		part := &p.parts[i]
+		if err := p.fit(ctx, part, first[part.spot], end[part.spot]); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// find fills in the partitions of the topics or ranges.
+func (p *plan) find(ctx context.Context, names []string) error {
+	for _, r := range p.config.Ranges {
+		p.parts = append(p.parts, part{spot{r.Topic, r.Partition}, r.From, r.Until})
+		if !slices.Contains(names, r.Topic) {
+			names = append(names, r.Topic)
+		}
+	}
+	var faults []error
+	for _, topic := range names {
+		ids, err := p.session.partitions(ctx, topic)
+		if err != nil && !errors.As(err, new(final)) {
+			return err
+		}
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		if len(p.config.Ranges) == 0 {
+			for _, id := range ids {
+				p.parts = append(p.parts, part{spot{topic, id}, 0, never})
+			}
+			continue
+		}
+		for _, r := range p.config.Ranges {
+			if r.Topic == topic && !slices.Contains(ids, r.Partition) {
+				faults = append(faults, fmt.Errorf("kafka: range %v: topic %q has %d partitions", r, topic, len(ids)))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// start fills in where each partition begins.
+func (p *plan) start(ctx context.Context, of []spot, first, end map[spot]int64) error {
+	from := first
+	switch c := p.config; {
+	case !c.Since.IsZero():
+		since, err := p.session.offsets(ctx, c.Since.UnixMilli(), p.session.config.Consumer.IsolationLevel, of)
+		if err != nil {
+			return err
+		}
+		from = since
+	case c.Start == Latest, c.Start == CommittedOrLatest && c.Group == "":
+		from = end
+	case c.Start != Earliest && c.Group != "":
+		committed, err := p.session.committed(ctx, c.Group, of)
+		if err != nil {
+			return err
+		}
+		from = committed
+	}
+	for i := range p.parts {
+		part := &p.parts[i]
+		offset, ok := from[part.spot]
+		switch {
+		case ok && offset >= 0:
+			part.from = offset
+		case p.config.Since.IsZero() && p.config.Start == Committed: // nothing is committed
+			part.from = first[part.spot]
+		default: // that, or nothing is as young
+			part.from = end[part.spot]
+		}
+	}
+	return nil
+}
+
+// fit makes part fit to what there is, or says that it does not; in a replay it
+// ends where the partition ends now.
+func (p *plan) fit(ctx context.Context, part *part, first, end int64) error {
+	if err := p.fitStart(ctx, part, first, end); err != nil {
+		return err
+	}
+	if p.replay && len(p.config.Ranges) == 0 {
+		part.until = max(part.from, end)
+	}
+	return nil
+}
+
+func (p *plan) fitStart(ctx context.Context, part *part, first, end int64) error {
+	exact := len(p.config.Ranges) > 0
+	if exact && part.until > end {
+		return fmt.Errorf("kafka: range %s/%d[%d,%d): the partition ends at %d, transactions that are open left out", part.topic, part.id, part.from, part.until, end)
+	}
+	if part.from > end {
+		// It may have been committed by one that reads uncommitted records too.
+		all, err := p.session.offsets(ctx, sarama.OffsetNewest, sarama.ReadUncommitted, []spot{part.spot})
+		if err != nil {
+			return err
+		}
+		end = all[part.spot]
+	}
+	if first <= part.from && part.from <= end || exact && part.from == part.until {
+		return nil
+	}
+	gone := &OutOfRangeError{Topic: part.topic, Partition: part.id, Offset: part.from, First: first, End: end}
+	if p.config.OnLost == Fail {
+		return gone
+	}
+	to := first
+	if p.config.OnLost == SkipToLatest && !exact {
+		to = end
+	}
+	to = min(to, part.until)
+	lost := max(0, to-part.from)
+	p.log.Warn("kafka: offsets are gone, going on without them", "partition", part.String(), "from", part.from, "to", to, "lost", lost)
+	p.lost += lost
+	part.from = to
+	return nil
+}
