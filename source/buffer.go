@@ -243,6 +243,9 @@ func (b *Buffer[R]) byTime(ctx context.Context, r Request) (Slice[R], error) {
 	for {
 		done := true
 		for i, f := range b.feeds {
+			if i == len(out.Parts) { // a partition that was added meanwhile
+				out.Parts = append(out.Parts, f.take(0))
+			}
 			n := 0
 			for n < len(f.marks) && f.marks[n].at.Before(r.Time) && (n >= f.untimed || f.ended || f.full) {
 				n++

@@ -1,3 +1,4 @@
 package embedded
 
-var Timestamp, Member = timestamp, member
+// Timestamp is for tests.
+var Timestamp = timestamp

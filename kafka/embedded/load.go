@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -157,7 +158,7 @@ func (l *loader) add(line []byte) error {
 	if line[len(line)-1] == '\n' {
 		line = line[:len(line)-1]
 	}
-	if !slices.ContainsFunc(line, func(c byte) bool { return !blank(c) }) {
+	if len(bytes.Trim(line, " \t\r\n")) == 0 {
 		l.loaded.Blank++
 		return nil
 	}

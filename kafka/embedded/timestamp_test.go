@@ -1,11 +1,7 @@
 package embedded_test
 
 import (
-	"encoding/json"
-	"fmt"
-	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -61,33 +57,4 @@ func TestTimestamp(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestDeepNestingIsNotFollowedForEver(t *testing.T) {
-	t.Parallel()
-	deep := `{"a":1,"b":` + strings.Repeat("[", 1_000_000)
-	_, ok := embedded.Member([]byte(deep), "a")
-	require.False(t, ok)
-}
-
-// What is a JSON object, and what its members are, is for encoding/json to say.
-func FuzzMember(f *testing.F) {
-	for _, line := range []string{
-		`{}`, `{"a":1}`, `{"a":"1","b":[{},[],-0.5E-7,true,false,null,"\"\\\/\b\f\n\r\t\u00e9"]}`, `{"\u0061":2,"a":3}`, `[1]`, `{"a":1`, "{\"a\":\"\xff\"}", `{"a":-}`, `{"a":1.}`, `{"a":1}x`, " \t\r\n{}",
-	} {
-		f.Add(line, "a")
-	}
-	f.Fuzz(func(t *testing.T, line, name string) {
-		value, found := embedded.Member([]byte(line), name)
-		var members map[string]json.RawMessage
-		valid := utf8.ValidString(line) && json.Unmarshal([]byte(line), &members) == nil && members != nil
-		want, there := members[name]
-		// A name that is not valid UTF-8, as by half a surrogate pair, is nobody's.
-		if !utf8.ValidString(name) || strings.Contains(name, "\ufffd") {
-			return
-		}
-		if got, want := fmt.Sprint(found, string(value)), fmt.Sprint(valid && there, string(want)); valid && got != want || !valid && found {
-			t.Fatalf("member %q of %q: %s, want %s", name, line, got, want)
-		}
-	})
 }
