@@ -8,16 +8,21 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/godstream/godstream/kafka/embedded"
 )
 
 func TestMain(m *testing.M) {
@@ -208,4 +213,46 @@ func TestUnknownFlag(t *testing.T) {
 	var out, errs bytes.Buffer
 	require.ErrorIs(t, run(t.Context(), []string{"-nope"}, &out, &errs), errUsage)
 	require.Contains(t, errs.String(), "-nope")
+}
+
+// A process that reads a cluster goes on until it is told to stop, and what it
+// has committed is not read again.
+func TestLiveUntilSIGTERM(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no SIGTERM")
+	}
+	broker, err := embedded.Start(embedded.Config{})
+	require.NoError(t, err)
+	defer broker.Close()
+	_, err = broker.Load(t.Context(), "twitter", bytes.NewReader(recording))
+	require.NoError(t, err)
+	program := filepath.Join(t.TempDir(), "tweets-batch")
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
+	require.NoError(t, err, "%s", built)
+
+	live := func(untilLine string) (tweets []string, errs string) {
+		var stderr bytes.Buffer
+		cmd := exec.CommandContext(t.Context(), program, "-brokers", broker.Addrs()[0], "-interval", "200ms")
+		cmd.Stderr = &stderr
+		stdout, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() {
+			if strings.HasPrefix(lines.Text(), "Tweets in this batch: ") {
+				tweets = append(tweets, lines.Text())
+			}
+			if lines.Text() == untilLine {
+				require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+				untilLine = ""
+			}
+		}
+		require.NoError(t, cmd.Wait(), "%s", &stderr)
+		return tweets, stderr.String()
+	}
+	tweets, errs := live("Tweets in this batch: 188")
+	require.Contains(t, tweets, "Tweets in this batch: 188")
+	require.Contains(t, errs, "188 records, 0 of them malformed\n")
+	tweets, _ = live("Tweets in this batch: 0")
+	require.NotContains(t, tweets, "Tweets in this batch: 188", "the group has committed them")
 }
