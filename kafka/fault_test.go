@@ -56,7 +56,7 @@ func TestOpenTellsOfTroubleThatStays(t *testing.T) {
 		},
 		"no leader": {
 			fault: kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: "twitter", Err: kerr.LeaderNotAvailable},
-			want:  "(for 500ms)",
+			want:  "(for 2s)",
 		},
 		"never the leader": {
 			fault: kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "twitter", Err: kerr.NotLeaderForPartition},
@@ -70,11 +70,11 @@ func TestOpenTellsOfTroubleThatStays(t *testing.T) {
 			test.fault.Count = -1
 			c.Fault(test.fault)
 			begin := time.Now()
-			_, err := kafka.Source(kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Client: quick(), ConnectTimeout: 500 * time.Millisecond}, "twitter").
+			_, err := kafka.Source(kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Client: quick(), ConnectTimeout: 2 * time.Second}, "twitter").
 				Open(context.Background(), source.Options{})
 			require.ErrorContains(t, err, test.want)
 			require.NotContains(t, err.Error(), "\n")
-			require.Less(t, time.Since(begin), 2*time.Second)
+			require.Less(t, time.Since(begin), 10*time.Second)
 			t.Log(err)
 		})
 	}

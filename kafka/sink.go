@@ -35,8 +35,8 @@ type SinkConfig struct {
 	ConnectTimeout time.Duration
 
 	// WriteTimeout is how long a batch may take until Kafka has acknowledged all
-	// of it; a broker that goes away and comes back within that time is waited
-	// for. Zero means 2 min.
+	// of it. For three quarters of that, what fails is tried again: brokers may
+	// go away and come back, and leaders change. Zero means 2 min.
 	WriteTimeout time.Duration
 
 	// Client has all other settings of the client: TLS, SASL, compression,
@@ -158,9 +158,9 @@ func (c SinkConfig) client(l *link) *sarama.Config {
 	if p.Partitioner = c.Partitioner; p.Partitioner == nil {
 		p.Partitioner = newPartitioner
 	}
-	// What Kafka refuses for a while is tried for half of the time, so that the
-	// reason comes out and not just that the time is over.
-	p.Retry.Max = 1 + int(min(c.WriteTimeout/2/max(p.Retry.Backoff, time.Millisecond), 10_000))
+	// So many attempts that they last until the rush, and are soon over then: what
+	// Kafka refuses for a while fails with its reason, not as an answer that is late.
+	p.Retry.Max = 1 + int(min(beforeRush(c.WriteTimeout)/max(p.Retry.Backoff, time.Millisecond), 10_000))
 	p.Retry.BackoffFunc = l.pause(p.Retry.Backoff, p.Retry.BackoffFunc)
 	p.Transaction.Retry.BackoffFunc = l.pause(p.Transaction.Retry.Backoff, p.Transaction.Retry.BackoffFunc)
 	return &s
@@ -211,6 +211,7 @@ type writer[T any] struct {
 // connect makes a link to write by.
 func (w *writer[T]) connect(ctx context.Context, timeout time.Duration) error {
 	l := &link{}
+	l.begin(timeout)
 	s, err := connect(ctx, Config{Brokers: w.config.Brokers, ConnectTimeout: timeout, Client: w.config.client(l)})
 	if err != nil {
 		return err
@@ -236,8 +237,18 @@ func (w *writer[T]) connect(ctx context.Context, timeout time.Duration) error {
 type link struct {
 	session  *session
 	producer sarama.AsyncProducer
+	rush     atomic.Int64          // when pauses end, in ns since the epoch
 	trouble  atomic.Pointer[error] // that the batch in hand had last
 }
+
+// begin notes that something is to be done within a time.
+func (l *link) begin(timeout time.Duration) {
+	l.rush.Store(time.Now().Add(beforeRush(timeout)).UnixNano())
+	l.trouble.Store(nil)
+}
+
+// beforeRush is how much of a time is spent with pauses between attempts.
+func beforeRush(timeout time.Duration) time.Duration { return timeout / 4 * 3 }
 
 // pause makes the time between two attempts end with the link: it waits by
 // itself and leaves the producer, which can't be woken, nothing to wait for.
@@ -248,7 +259,7 @@ func (l *link) pause(fixed time.Duration, grows func(retries, limit int) time.Du
 			wait = grows(retries, limit)
 		}
 		select {
-		case <-time.After(wait):
+		case <-time.After(min(wait, time.Until(time.Unix(0, l.rush.Load())))):
 		case <-l.session.dialer.life.Done():
 		}
 		return 0
@@ -380,7 +391,7 @@ func (w *writer[T]) reconnect(ctx context.Context) error {
 // send sends the messages of a batch and waits until all are acknowledged.
 func (w *writer[T]) send(ctx context.Context, b sink.Batch[T]) error {
 	producer, onTheWay := w.link.producer, 0
-	w.link.trouble.Store(nil)
+	w.link.begin(w.config.WriteTimeout)
 	// step sends m, or handles one answer.
 	step := func(to chan<- *sarama.ProducerMessage, m *sarama.ProducerMessage) (sent bool, err error) {
 		select {

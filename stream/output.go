@@ -66,7 +66,7 @@ func ForEachBatch[T any](s Stream[T], do func(ctx context.Context, at BatchInfo,
 // the sink sees of a batch that had to be written again is what its Delivery
 // says.
 //
-//	stream.To(lines, sink.Files("out"))
+//	stream.To(lines, sink.Files(sink.FilesConfig{Dir: "out"}, sink.Text[string]))
 func To[T any](s Stream[T], to sink.Sink[T], opts ...Option) {
 	if s.app == nil {
 		return
