@@ -190,7 +190,7 @@ func (b *Buffer[R]) Cut(ctx context.Context, r Request) (Slice[R], error) {
 		return b.byTime(ctx, r)
 	}
 	if r.Mode == Filled {
-		for b.bytes < min(r.MaxBytes, b.limit) && !b.allEnded() && !b.allFull() {
+		for b.bytes < min(r.MaxBytes, b.limit) && !b.allEnded() && !b.anyFull() {
 			if err := b.wait(ctx); err != nil {
 				return Slice[R]{}, err
 			}
@@ -241,7 +241,7 @@ func (b *Buffer[R]) byTime(ctx context.Context, r Request) (Slice[R], error) {
 	out := b.slice(make([]int, len(b.feeds)))
 	var bytes int64
 	for {
-		done := true
+		done, took := true, false
 		for i, f := range b.feeds {
 			if i == len(out.Parts) { // a partition that was added meanwhile
 				out.Parts = append(out.Parts, f.take(0))
@@ -254,6 +254,7 @@ func (b *Buffer[R]) byTime(ctx context.Context, r Request) (Slice[R], error) {
 			if n > 0 || f.ended {
 				part := f.take(n)
 				bytes += part.Bytes
+				took = took || n > 0
 				out.Parts[i].add(part)
 			}
 		}
@@ -267,7 +268,9 @@ func (b *Buffer[R]) byTime(ctx context.Context, r Request) (Slice[R], error) {
 			out.End = b.drained()
 			return out, nil
 		}
-		b.room.Broadcast()
+		if took {
+			b.makeRoom()
+		}
 		if err := b.wait(ctx); err != nil {
 			return Slice[R]{}, err
 		}
@@ -318,7 +321,7 @@ func (b *Buffer[R]) slice(counts []int) Slice[R] {
 		out.Parts[i] = f.take(counts[i])
 	}
 	out.End = b.drained()
-	b.room.Broadcast()
+	b.makeRoom()
 	return out
 }
 
@@ -390,13 +393,22 @@ func (b *Buffer[R]) allEnded() bool {
 	return true
 }
 
-func (b *Buffer[R]) allFull() bool {
+// anyFull says whether a partition waits for room: then no more can be had.
+func (b *Buffer[R]) anyFull() bool {
 	for _, f := range b.feeds {
-		if !f.full && !f.ended {
-			return false
+		if f.full {
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+// makeRoom lets those go on who wait to put something.
+func (b *Buffer[R]) makeRoom() {
+	for _, f := range b.feeds {
+		f.full = false // who still has to wait says so again
+	}
+	b.room.Broadcast()
 }
 
 func (b *Buffer[R]) drained() bool {

@@ -23,6 +23,7 @@ type App struct {
 	mu      sync.Mutex
 	faults  []error
 	started bool
+	made    bool // by New
 
 	program   engine.Program
 	monitor   engine.Monitor
@@ -40,7 +41,7 @@ func New(c Config) *App {
 	if err := c.check(); err != nil {
 		a.reject("New: %w", err)
 	}
-	a.config = c
+	a.config, a.made = c, true
 	return a
 }
 
@@ -78,6 +79,9 @@ type BatchError = engine.BatchError
 // Faults of the program are returned before the first batch, joined into one
 // error, each as a [*Fault]. When Run returns, no goroutine of the App is left.
 func (a *App) Run(ctx context.Context) error {
+	if a == nil || !a.made {
+		return errors.New("stream: the App was not made by New")
+	}
 	if err := a.begin(); err != nil {
 		return fmt.Errorf("stream: app %s: %w", a.config.Name, err)
 	}

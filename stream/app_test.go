@@ -21,6 +21,7 @@ import (
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
 	"github.com/godstream/godstream/stream/streamtest"
+	"github.com/godstream/godstream/window"
 )
 
 func TestRunReturnsEveryFaultWithItsLine(t *testing.T) {
@@ -310,4 +311,51 @@ func TestLiveBatchesAreBounded(t *testing.T) {
 		require.Equal(t, e.value, all[i])
 	}
 	require.Positive(t, app.Stats().Full)
+}
+
+func TestAppThatNewDidNotMake(t *testing.T) {
+	var none *stream.App
+	require.ErrorContains(t, none.Run(t.Context()), "was not made by New")
+	var zero stream.App
+	stream.Print(stream.Window(stream.From(&zero, source.Queue([]int{1})), window.Tumbling(time.Second)))
+	require.ErrorContains(t, zero.Run(t.Context()), "was not made by New")
+	require.Empty(t, zero.Explain(stream.Text))
+}
+
+// An error of a source that wraps context.Canceled is no stop of the program.
+func TestSourceThatFailsWithACanceledContext(t *testing.T) {
+	app := stream.New(stream.Config{Interval: time.Millisecond, Logger: quiet})
+	s := stream.From(app, history{feed: func(_ context.Context, b *source.Buffer[event]) {
+		b.Feed("a", 0)
+		b.Fail(fmt.Errorf("fetch: %w", context.Canceled))
+	}})
+	streamtest.Collect(s)
+	require.ErrorContains(t, app.Run(t.Context()), "fetch: context canceled")
+}
+
+// Stepping through a source that is fetched ahead fills each batch, whoever of
+// its partitions has much and whoever nothing.
+func TestStepFillsBatchesOfASkewedSource(t *testing.T) {
+	app := stream.New(stream.Config{Ticks: stream.Step, MaxBatchBytes: 40, Prefetch: 10, Logger: quiet})
+	many := make([]event, 1000)
+	for i := range many {
+		many[i] = event{value: fmt.Sprint(i % 10)}
+	}
+	idle := make(chan struct{})
+	s := stream.From(app, history{parts: [][]event{many}, feed: func(_ context.Context, b *source.Buffer[event]) {
+		f := b.Feed("idle", 0)
+		<-idle
+		f.End()
+	}})
+	total := 0
+	stream.ForEachBatch(s, func(_ context.Context, _ stream.BatchInfo, b batch.Batch[event]) error {
+		before := total
+		if total += len(batch.Collect(b)); before < 900 && total >= 900 { // then the rest comes, though it fills no batch
+			close(idle)
+		}
+		return nil
+	})
+	require.NoError(t, app.Run(t.Context()))
+	require.Equal(t, len(many), total)
+	require.Less(t, app.Stats().Batches, int64(200), "no batches without a reason")
 }

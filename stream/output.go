@@ -36,8 +36,11 @@ func ForEach[T any](s Stream[T], do func(T) error, opts ...Option) {
 		s.app.reject("ForEach: the function is nil")
 	}
 	output(s, plan.Node{Op: "forEach"}, opts, func(nodeConfig) func(context.Context, BatchInfo, batch.Batch[T]) error {
-		return func(_ context.Context, _ BatchInfo, b batch.Batch[T]) error {
+		return func(ctx context.Context, _ BatchInfo, b batch.Batch[T]) error {
 			for t := range b.All() {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
 				if err := do(t); err != nil {
 					return err
 				}
@@ -104,6 +107,8 @@ func output[T any](s Stream[T], n plan.Node, opts []Option, do func(nodeConfig) 
 	n.Output = true
 	c, _, _ := a.declare(n, opts, []input{s})
 	run, env := do(c), a.env(c.name)
+	whole := *env
+	whole.Stop = nil // an output is never shown a part of a batch as if it were all
 	period := s.node.period
 	a.program.Outputs = append(a.program.Outputs, engine.Output{Name: c.name, Do: func(ctx context.Context, b *engine.Batch) error {
 		if !present(period, b.Time) {
@@ -112,10 +117,10 @@ func output[T any](s Stream[T], n plan.Node, opts []Option, do func(nodeConfig) 
 		return caught(func() error {
 			elements := batch.Store(s.read(b).With(env))
 			if a.stop.Load() {
-				return context.Cause(ctx)
+				return engine.ErrDrainTimeout
 			}
 			defer env.Blame(-1)
-			return run(ctx, a.info(b), elements)
+			return run(ctx, a.info(b), elements.With(&whole))
 		})
 	}})
 	return &a.program.Outputs[len(a.program.Outputs)-1]

@@ -15,8 +15,8 @@ import (
 // From makes a stream of a source's records. In each batch it has the
 // partitions of the source.
 func From[R any](a *App, src source.Source[R], opts ...Option) Stream[R] {
-	if a == nil {
-		return Stream[R]{}
+	if a == nil || !a.made {
+		return Stream[R]{} // Run says so
 	}
 	n := plan.Node{Op: "from"}
 	if d, ok := src.(fmt.Stringer); ok {

@@ -37,7 +37,7 @@ func (w Window) Check(period time.Duration) error {
 		switch {
 		case d.value <= 0:
 			return fmt.Errorf("the window's %s is not positive: %v", d.name, d.value)
-		case d.value%period != 0:
+		case period <= 0 || d.value%period != 0:
 			return fmt.Errorf("the window's %s, %v, is not a multiple of %v, the time between the batches of its stream", d.name, d.value, period)
 		}
 	}

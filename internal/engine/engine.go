@@ -134,17 +134,21 @@ func Run(ctx context.Context, c Config, p Program, m *Monitor, stop *atomic.Bool
 	ticking, stopTicks := context.WithCancel(ctx)
 	made := make(chan error, 1)
 	go func() {
-		defer close(r.queue)
-		made <- guard(func() error { return r.makeBatches(ticking) })
+		err := errGoexit
+		defer func() {
+			close(r.queue)
+			made <- err
+		}()
+		if err = guard(func() error { return r.makeBatches(ticking) }); ended(ticking, err) {
+			err = nil // it was stopped
+		}
 	}()
 	defer func() { // also when a function of the user ends this goroutine
 		stopTicks()
 		for range r.queue { // what was cut and not begun is read again next time
 			m.leaveUndone()
 		}
-		if e := <-made; !ended(ticking, e) {
-			err = errors.Join(err, e)
-		}
+		err = errors.Join(err, <-made)
 	}()
 	return r.runBatches(ctx)
 }
@@ -226,8 +230,8 @@ func (r *run) runBatch(ctx context.Context, b *Batch) error {
 		defer late.Stop()
 		select {
 		case <-late.C:
-			r.stop.Store(true)
 			cancel(ErrDrainTimeout)
+			r.stop.Store(true)
 		case <-working.Done():
 		}
 	})
@@ -258,18 +262,23 @@ func (r *run) runBatch(ctx context.Context, b *Batch) error {
 
 func (r *run) outputs(ctx context.Context, b *Batch) error {
 	for _, o := range r.Outputs {
-		err := o.Do(ctx, b)
-		if r.stop.Load() {
-			err = context.Cause(ctx) // what came out may be only a part
-		}
-		if err != nil {
+		if err := r.whole(o.Do(ctx, b)); err != nil {
 			return &BatchError{Time: b.Time, Output: o.Name, Err: err}
 		}
 	}
-	if err := r.Finish(b); err != nil {
+	if err := r.whole(r.Finish(b)); err != nil {
 		return &BatchError{Time: b.Time, Err: err}
 	}
 	return nil
+}
+
+// whole adds to the error of a step that it may have seen only a part of the
+// batch, since time was over.
+func (r *run) whole(err error) error {
+	if r.stop.Load() && !errors.Is(err, ErrDrainTimeout) {
+		return errors.Join(ErrDrainTimeout, err)
+	}
+	return err
 }
 
 // cut makes the batch of a tick. The caller holds a slot for it.

@@ -52,8 +52,10 @@ func (w Workers) Run(n int, task func(i int)) {
 	for range min(int(w), n) - 1 {
 		wait.Go(work)
 	}
-	work()
-	wait.Wait()
+	func() {
+		defer wait.Wait() // also if a task ends this goroutine
+		work()
+	}()
 	if problem != nil {
 		panic(problem)
 	}
