@@ -35,22 +35,15 @@ type queueReader[T any] struct {
 }
 
 func (r *queueReader[T]) Cut(context.Context, Request) (Slice[T], error) {
-	s := Slice[T]{Parts: make([]Part[T], r.parts)}
 	var batch []T
 	if r.next < len(r.batches) {
 		batch = slices.Clone(r.batches[r.next]) // the batch owns its records, the caller its slice
 		r.next++
 	}
-	for p := range r.parts {
-		from, until := p*len(batch)/r.parts, (p+1)*len(batch)/r.parts
-		s.Parts[p] = Part[T]{
-			Range:   Range{From: r.given + int64(from), Until: r.given + int64(until)},
-			Records: batch[from:until:until],
-		}
-	}
+	from := r.given
 	r.given += int64(len(batch))
-	s.End = r.next >= len(r.batches)
-	return s, nil
+	part := Part[T]{Range: Range{From: from, Until: r.given}, Records: batch}
+	return Slice[T]{Parts: []Part[T]{part}, Spread: r.parts, End: r.next >= len(r.batches)}, nil
 }
 
 func (r *queueReader[T]) Next(context.Context) (time.Time, bool, error) {

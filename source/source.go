@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -23,8 +24,9 @@ type Source[R any] interface {
 // time, except Stats, which any goroutine may call.
 type Reader[R any] interface {
 	// Cut fixes the next slice of every partition and returns it with its
-	// records. The slices of a partition follow one another without a gap. An
-	// error is final: the App stops with it.
+	// records. The slices of a partition follow one another without a gap. A
+	// slice has at most Request.MaxBytes, or one record. Cut gives up when ctx
+	// ends; any other error is final: the App stops with it.
 	Cut(ctx context.Context, r Request) (Slice[R], error)
 
 	// Next returns the smallest record time among the first records that are
@@ -55,8 +57,8 @@ type Options struct {
 	// end now and stops there.
 	Replay bool
 
-	// Partitions is into how many parts a source splits what has no partitions
-	// of its own.
+	// Partitions is what Slice.Spread is to be for a source that has no
+	// partitions of its own.
 	Partitions int
 
 	Prefetch      int64        // bytes to read ahead at most
@@ -83,13 +85,14 @@ func (o Options) Defaults() Options {
 type Mode int
 
 const (
-	// Arrived takes what is there, up to MaxBytes, and never waits.
+	// Arrived takes what is there, up to MaxBytes, and does not wait for more.
 	Arrived Mode = iota
 	// ByTime takes of each partition the longest prefix of records whose times
 	// are before Request.Time, waiting until it is known. Bytes do not bound it;
 	// a slice that outgrows MaxBytes is a [TooLargeError].
 	ByTime
-	// Filled waits until MaxBytes are there or the source has ended.
+	// Filled waits until MaxBytes are there, or all that the reader may hold, or
+	// the source has ended.
 	Filled
 )
 
@@ -103,22 +106,54 @@ type Request struct {
 // Slice is what one batch holds of a source.
 type Slice[R any] struct {
 	Parts []Part[R]
-	End   bool // no record follows, ever
+
+	// Spread is among how many partitions of the batch all records are divided,
+	// in order: Options.Partitions, for a source that has no partitions of its
+	// own. 0 makes each part a partition.
+	Spread int
+
+	End bool // no record follows, ever
 }
 
-// Part is what one batch holds of one partition. Records belong to the batch:
-// the reader does not touch them again.
+// Partitions returns the records as the batch holds them. Spread ones are split
+// at equal numbers: partition p of n has those from p*len/n to (p+1)*len/n.
+func (s Slice[R]) Partitions() [][]R {
+	all := make([][]R, len(s.Parts))
+	for i, p := range s.Parts {
+		all[i] = p.Records
+	}
+	if s.Spread == 0 {
+		return all
+	}
+	var records []R
+	if len(all) == 1 {
+		records = all[0]
+	} else {
+		records = slices.Concat(all...)
+	}
+	all = make([][]R, s.Spread)
+	for p := range all {
+		from, until := p*len(records)/len(all), (p+1)*len(records)/len(all)
+		all[p] = records[from:until:until]
+	}
+	return all
+}
+
+// Part is what one batch holds of one partition of a source. Records belong to
+// the batch: the reader does not touch them again.
 type Part[R any] struct {
 	Range   Range
 	Records []R
-	Bytes   int64
+	Bytes   int64 // about what the records keep alive; 0 if that is not known
 }
 
 // Range is the half-open interval [From, Until) of positions in a partition:
-// offsets in Kafka, ordinal numbers of elements elsewhere. It may hold fewer
-// records than Until-From, since positions may have gaps, and it may be empty.
+// offsets in Kafka, bytes of a file, ordinal numbers of elements elsewhere. It
+// may hold fewer records than Until-From, since positions may have gaps, and it
+// may be empty. The ranges of a partition follow one another, slice after slice;
+// but a file that was written anew begins at 0 again.
 type Range struct {
-	Partition   string // such as "twitter/0"; "" where there is just one
+	Partition   string // such as "twitter/0" or "logs/access.log"
 	From, Until int64
 }
 
@@ -128,6 +163,8 @@ type Stats struct {
 	BufferedBytes   int64 // of those
 	Retries         int64 // times that something failed and was tried again
 	Lost            int64 // positions that the other side no longer had
+	Rejected        int64 // records that were not taken in and are logged: a line that is too long
+	Replaced        int64 // partitions that were written anew and are read from the start: files
 }
 
 // Record is what stream.Decode reads: bytes, and where they came from.

@@ -32,12 +32,7 @@ func From[R any](a *App, src source.Source[R], opts ...Option) Stream[R] {
 	place := len(a.program.Sources)
 	s := add(a, n, opts, func(nodeConfig) func(*engine.Batch, *batch.Env) batch.Batch[R] {
 		return func(b *engine.Batch, env *batch.Env) batch.Batch[R] {
-			parts := b.Slices[place].Elements.(source.Slice[R]).Parts
-			records := make([][]R, len(parts))
-			for p := range parts {
-				records[p] = parts[p].Records
-			}
-			return batch.Of(records...).With(env)
+			return batch.Of(b.Slices[place].Elements.(source.Slice[R]).Partitions()...).With(env)
 		}
 	})
 	a.program.Sources = append(a.program.Sources, &opened[R]{app: a, name: s.Name(), source: src})

@@ -21,6 +21,7 @@ const module = "github.com/godstream/godstream"
 var layers = map[string]struct{ ours, libraries []string }{
 	// contracts and what imports nothing of ours
 	"source":                   {},
+	"source/sourcetest":        {ours: []string{"source"}, libraries: []string{"go.uber.org/goleak"}},
 	"sink":                     {},
 	"sink/sinktest":            {ours: []string{"sink"}, libraries: []string{"go.uber.org/goleak"}},
 	"codec":                    {},

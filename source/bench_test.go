@@ -1,0 +1,72 @@
+package source_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godstream/godstream/source"
+)
+
+// BenchmarkBuffer is the cost of an element from Put to the slice it is in.
+func BenchmarkBuffer(b *testing.B) {
+	for _, mode := range []source.Mode{source.Filled, source.ByTime} {
+		for _, feeds := range []int{1, 8} {
+			b.Run(fmt.Sprintf("mode=%d/partitions=%d", mode, feeds), func(b *testing.B) {
+				b.ReportAllocs()
+				start := time.Unix(0, 0)
+				buf := source.NewBuffer[int64](source.Options{Replay: mode == source.ByTime, Prefetch: 1 << 20, MaxBatchBytes: 1 << 20})
+				for p := range feeds {
+					f := buf.Feed(fmt.Sprint(p), 0)
+					go func() {
+						for i := range int64(b.N / feeds) {
+							if f.Put(i, i+1, 100, start.Add(time.Duration(i)*time.Millisecond)) != nil {
+								return
+							}
+						}
+						f.End()
+					}()
+				}
+				for at := start.Add(time.Minute); ; at = at.Add(time.Minute) {
+					s, err := buf.Cut(context.Background(), source.Request{Mode: mode, Time: at, MaxBytes: 1 << 40})
+					if err != nil {
+						b.Fatal(err)
+					}
+					if s.End {
+						return
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkFile is the cost of a line of 100 bytes from the file to a slice.
+func BenchmarkFile(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "lines")
+	line := strings.Repeat("0123456789", 10)[:99] + "\n"
+	if err := os.WriteFile(path, []byte(strings.Repeat(line, b.N)), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(100)
+	b.ReportAllocs()
+	b.ResetTimer()
+	r, err := source.File(path).Open(context.Background(), source.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for {
+		s, err := r.Cut(context.Background(), source.Request{Mode: source.Filled})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if s.End {
+			break
+		}
+	}
+	r.Close()
+}

@@ -1,0 +1,301 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+)
+
+// listed is Arrived for feeds that are asked to give what is there: it waits until
+// they have.
+const listed Mode = -1
+
+// TooLargeError tells that the records of one batch of a replay outgrew the
+// App's limit. Shorten the interval or raise the limit.
+type TooLargeError struct {
+	Source string
+	Time   time.Time
+	Bytes  int64
+	Limit  int64
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("source %s: batch %s: %d bytes so far are more than the %d that one batch of a replay may hold; shorten Interval or raise MaxReplayBatchBytes",
+		e.Source, e.Time.UTC().Format(time.RFC3339Nano), e.Bytes, e.Limit)
+}
+
+// Cut implements [Reader].
+func (b *Buffer[R]) Cut(ctx context.Context, r Request) (Slice[R], error) {
+	if r.MaxBytes <= 0 {
+		r.MaxBytes = b.opts.MaxBatchBytes
+	}
+	stop := context.AfterFunc(ctx, b.wake)
+	defer stop()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r.Mode == ByTime {
+		return b.byTime(ctx, r)
+	}
+	if r.Mode != Arrived {
+		enough := min(r.MaxBytes, b.limit)
+		for b.bytes < enough && b.more(r.Mode == listed) {
+			if err := b.wait(ctx, need{bytes: enough}); err != nil {
+				return Slice[R]{}, err
+			}
+		}
+	}
+	if b.err != nil {
+		return Slice[R]{}, b.err
+	}
+	for i, n := range b.share(r.MaxBytes) {
+		b.feeds[i].take(n)
+	}
+	return b.slice(), nil
+}
+
+// Next implements [Reader].
+func (b *Buffer[R]) Next(ctx context.Context) (time.Time, bool, error) {
+	stop := context.AfterFunc(ctx, b.wake)
+	defer stop()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for {
+		var next time.Time
+		found, known := false, true
+		for _, f := range b.feeds {
+			if err := f.hopeless(); err != nil {
+				return time.Time{}, false, err
+			}
+			f.lacks = !f.ended && len(f.marks) == f.untimed
+			known = known && !f.lacks
+			if len(f.marks) > 0 {
+				at := f.marks[0].time
+				if at.IsZero() { // nothing in this partition says when
+					at = time.Unix(0, 0).UTC()
+				}
+				if !found || at.Before(next) {
+					next, found = at, true
+				}
+			}
+		}
+		if b.err != nil {
+			return time.Time{}, false, b.err
+		}
+		if known {
+			return next, found, nil
+		}
+		if err := b.wait(ctx, need{bytes: math.MaxInt64}); err != nil {
+			return time.Time{}, false, err
+		}
+	}
+}
+
+// byTime moves what is before r.Time into the slice as it arrives, so that a
+// batch may be larger than the buffer.
+func (b *Buffer[R]) byTime(ctx context.Context, r Request) (Slice[R], error) {
+	for {
+		var bytes int64
+		before, done := b.bytes, true
+		for _, f := range b.feeds {
+			if err := f.hopeless(); err != nil {
+				return Slice[R]{}, err
+			}
+			n := 0
+			for n < len(f.marks) && f.marks[n].time.Before(r.Time) && (f.untimed == 0 || f.ended) {
+				n++
+			}
+			f.lacks = !f.ended && (n == len(f.marks) || f.untimed > 0)
+			done = done && !f.lacks
+			f.take(n)
+			bytes += f.cut.bytes
+		}
+		if b.err != nil {
+			return Slice[R]{}, b.err
+		}
+		if bytes > r.MaxBytes {
+			return Slice[R]{}, &TooLargeError{Source: b.opts.Name, Time: r.Time, Bytes: bytes, Limit: r.MaxBytes}
+		}
+		if done {
+			return b.slice(), nil
+		}
+		if b.bytes < before {
+			b.room.Broadcast()
+		}
+		if err := b.wait(ctx, need{bytes: math.MaxInt64, time: r.Time}); err != nil {
+			return Slice[R]{}, err
+		}
+	}
+}
+
+// hopeless says that a feed can hold no more and no record in it has a time.
+func (f *Feed[R]) hopeless() error {
+	if !f.stuck() || f.untimed == 0 {
+		return nil
+	}
+	return fmt.Errorf("source %s: the first %d records of partition %q (%d bytes, all that may be read ahead) have no time, so they belong to no batch of a replay; give records times, or raise Prefetch if later ones have them",
+		f.buf.opts.Name, f.untimed, f.runs[0].place.name, f.bytes)
+}
+
+// share says how many records each feed may give so that all together hold at
+// most limit bytes. The feed whose turn it is gives one in any case, so that a
+// large record blocks nothing and waits for no more cuts than there are feeds;
+// then all give in proportion to what they hold, and then what is left goes to
+// whoever comes first, beginning with the feed whose turn it is.
+func (b *Buffer[R]) share(limit int64) []int {
+	counts := make([]int, len(b.feeds))
+	if b.bytes <= limit {
+		for i, f := range b.feeds {
+			counts[i] = len(f.records)
+		}
+		return counts
+	}
+	for len(b.feeds[b.first].marks) == 0 {
+		b.first = (b.first + 1) % len(b.feeds)
+	}
+	turn, left := b.first, limit
+	b.first = (turn + 1) % len(b.feeds)
+	counts[turn]++
+	left -= b.feeds[turn].marks[0].size
+	grow := func(i int, budget int64) {
+		marks := b.feeds[i].marks
+		for budget = min(budget, left); counts[i] < len(marks) && marks[counts[i]].size <= budget; counts[i]++ {
+			budget -= marks[counts[i]].size
+			left -= marks[counts[i]].size
+		}
+	}
+	for i, f := range b.feeds {
+		fair := int64(float64(limit) * float64(f.bytes) / float64(b.bytes))
+		if i == turn {
+			fair -= f.marks[0].size
+		}
+		grow(i, fair)
+	}
+	for k := range b.feeds {
+		grow((turn+k)%len(b.feeds), left)
+	}
+	return counts
+}
+
+// cut is what a slice that is being made holds of a feed, by place.
+type cut[R any] struct {
+	parts []Part[R]
+	index map[*place]int // where their parts are, if there is more than one
+	last  *place         // that of the last part that was asked for
+	at    int            // where that part is
+	bytes int64
+}
+
+// part returns the part for a place.
+func (c *cut[R]) part(p *place) *Part[R] {
+	if p == c.last {
+		return &c.parts[c.at]
+	}
+	at, ok := c.index[p]
+	if !ok {
+		at = len(c.parts)
+		c.parts = append(c.parts, Part[R]{Range: Range{Partition: p.name, From: p.pos, Until: p.pos}})
+		if c.last != nil {
+			if c.index == nil {
+				c.index = map[*place]int{c.last: c.at}
+			}
+			c.index[p] = at
+		}
+	}
+	c.last, c.at = p, at
+	return &c.parts[at]
+}
+
+// take moves the first n records of the feed into the slice.
+func (f *Feed[R]) take(n int) {
+	records, marks := f.records[:n], f.marks[:n]
+	var bytes int64
+	for len(records) > 0 {
+		place, k := f.runs[0].place, min(f.runs[0].n, len(records))
+		p := f.cut.part(place)
+		if p.Records == nil {
+			p.Records = records[:k:k]
+		} else {
+			p.Records = append(p.Records, records[:k]...)
+		}
+		for _, m := range marks[:k] {
+			p.Bytes += m.size
+			bytes += m.size
+		}
+		p.Range.Until = marks[k-1].until
+		place.pos = p.Range.Until
+		if f.runs[0].n -= k; f.runs[0].n == 0 {
+			f.runs = f.runs[1:]
+		}
+		records, marks = records[k:], marks[k:]
+	}
+	f.cut.bytes += bytes
+	f.resize(-bytes)
+	f.untimed = max(0, f.untimed-n)
+	if left := len(f.records) - n; left <= n { // copied, so that the batch's array is not kept
+		f.records = append([]R(nil), f.records[n:]...)
+		f.marks = append(f.marks[:0], f.marks[n:]...)
+	} else {
+		f.records, f.marks = f.records[n:], f.marks[n:]
+	}
+}
+
+// slice completes the slice in hand.
+func (b *Buffer[R]) slice() Slice[R] {
+	out := Slice[R]{Parts: make([]Part[R], 0, len(b.feeds)), Spread: b.spread, End: true}
+	for _, f := range b.feeds {
+		if f.place != nil {
+			p := f.cut.part(f.place)
+			if len(f.records) == 0 { // with the gap behind the last record
+				p.Range.Until, f.place.pos = f.until, f.until
+			}
+		}
+		out.Parts = append(out.Parts, f.cut.parts...)
+		out.End = out.End && f.ended && len(f.records) == 0
+		f.cut = cut[R]{}
+	}
+	b.room.Broadcast()
+	return out
+}
+
+// more says whether it makes sense to wait for more bytes. It does not while a
+// Put waits for room.
+func (b *Buffer[R]) more(wanted bool) bool {
+	more := false
+	for _, f := range b.feeds {
+		if f.stuck() {
+			return false
+		}
+		more = more || !f.ended && !(wanted && f.given == f.wanted)
+	}
+	return more
+}
+
+// wait waits for news; the lock is held before and after.
+func (b *Buffer[R]) wait(ctx context.Context, n need) error {
+	if b.err != nil {
+		return b.err
+	}
+	if b.shut {
+		return ErrClosed
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	b.need, b.need.waiting = n, true
+	b.news.Wait()
+	b.need.waiting = false
+	return nil
+}
+
+func (b *Buffer[R]) tell() {
+	if b.need.waiting {
+		b.news.Broadcast()
+	}
+}
+
+func (b *Buffer[R]) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.news.Broadcast()
+}

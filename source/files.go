@@ -1,0 +1,220 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Dir reads the lines of the files in a directory, of those that are there and of
+// those that come:
+//
+//	lines := stream.From(app, source.Dir("/var/log/nginx", source.Match(func(path string) bool {
+//		return strings.HasSuffix(path, ".log")
+//	})))
+//
+// path is a directory or a pattern of directories, as for filepath.Glob
+// ("logs/*/in"). It is looked through whenever a live batch is made; in a batch,
+// files that were changed earlier come first, then those with the lesser path.
+// Names ending in ".gz" are unpacked.
+//
+// Nothing that is in a file is left out, however slowly it gets there. A file is
+// read as far as it goes and read on when it has grown; a last line without an
+// end is given when the file has not changed for the time of [Settle]. A renamed
+// file is known again, so logs may be rotated (but one that is packed then is a
+// new file: leave it out with [Match]). One that shrinks, or whose place another
+// file has taken, is read from the start, which is logged and counted in
+// Stats.Replaced; what was deleted before it was read is counted in Stats.Lost, in
+// bytes. What can't be read is logged and tried again at every look, and counted
+// in Stats.Retries.
+//
+// In a replay by record time, and with [Once], what is there at the start is read,
+// and then the source ends. What can't be read then ends the App, since the
+// replay would not be complete. Each file is cut by itself, so the logs of
+// several machines fit together; this keeps as many files open as overlap in time.
+//
+// Options: [Once], [NewOnly], [Recursive], [Match], [Settle], [MaxRecord], [Time].
+func Dir(path string, opts ...Option) Source[Line] {
+	s := newFiles[Line]("Dir", path, settings{settle: 10 * time.Second, maxRecord: 1 << 20}, opts)
+	s.next = nextLine
+	return s
+}
+
+// DirFiles is [Dir] with each file as one record. A file is read when it has not
+// changed for the time of [Settle]; one that changes after that is read again, and
+// counted as replaced.
+//
+// Options: [Once], [NewOnly], [Recursive], [Match], [Settle], [MaxRecord], [Time].
+func DirFiles(path string, opts ...Option) Source[Blob] {
+	s := newFiles[Blob]("DirFiles", path, settings{settle: 10 * time.Second, maxRecord: 64 << 20}, opts)
+	s.next, s.whole = nextFile, true
+	return s
+}
+
+// DirRecords is [Dir] with records of n bytes each. Bytes that are left at the end
+// of a file wait for the rest of their record; when the file has not changed for
+// the time of [Settle], they are counted in Stats.Rejected.
+//
+// Options: [Once], [NewOnly], [Recursive], [Match], [Settle], [Time].
+func DirRecords(path string, n int, opts ...Option) Source[Blob] {
+	s := newFiles[Blob]("DirRecords", path, settings{settle: 10 * time.Second, maxRecord: n}, opts)
+	s.next, s.length = nextRecord, n
+	if n <= 0 {
+		s.fault("the length of a record is not positive: %d", n)
+	}
+	return s
+}
+
+// File reads the lines of one file, up to its size when the App starts, and ends.
+// A name ending in ".gz" is unpacked. A file that can't be read to its end ends
+// the App.
+//
+//	lines := stream.From(app, source.File("access.log.gz"))
+//
+// Options: [MaxRecord], [Time].
+func File(path string, opts ...Option) Source[Line] {
+	s := newFiles[Line]("File", path, settings{once: true, maxRecord: 1 << 20}, opts)
+	s.next = nextLine
+	return s
+}
+
+// files is the source of records in files.
+type files[R any] struct {
+	settings
+	path   string
+	at     func(R) time.Time
+	next   func(*opened) (r R, size int, err error) // io.EOF: no more for now
+	whole  bool                                     // a record is a whole file
+	length int                                      // of a record; 0 if that differs
+	open   func(path string) (rawFile, error)
+}
+
+// rawFile is what is used of an [os.File].
+type rawFile interface {
+	io.ReadSeekCloser
+	io.ReaderAt
+	Stat() (fs.FileInfo, error)
+}
+
+func newFiles[R any](kind, path string, defaults settings, opts []Option) *files[R] {
+	s := &files[R]{settings: configure(kind, defaults, opts), path: filepath.Clean(path)}
+	s.open = func(path string) (rawFile, error) { return os.Open(path) }
+	s.at = typed[func(R) time.Time](&s.settings, "Time", s.time)
+	if path == "" {
+		s.fault("the path is empty")
+	}
+	if _, err := filepath.Match(path, ""); err != nil && kind != "File" {
+		s.fault("path %q: %w", path, err)
+	}
+	if s.once && s.newOnly {
+		s.fault("options Once and NewOnly together leave out everything")
+	}
+	return s
+}
+
+func (s *files[R]) String() string {
+	if s.kind == "File" {
+		return "file " + s.path
+	}
+	return "directory " + s.path
+}
+
+// Open implements [Source].
+func (s *files[R]) Open(ctx context.Context, o Options) (Reader[R], error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	o = o.Defaults()
+	r := &filesReader[R]{Buffer: NewBuffer[R](o), files: s, log: o.Logger.With("source", o.Name), prefetch: int(o.Prefetch)}
+	r.Spread()
+	r.feed = r.add(nil)
+	if o.Replay {
+		r.stamp = s.at
+	}
+	err := context.Cause(ctx)
+	switch {
+	case err != nil:
+	case s.once || o.Replay:
+		err = r.openOnce()
+	default:
+		err = r.openLive(ctx)
+	}
+	if err != nil {
+		r.Shut()
+		return nil, fmt.Errorf("source: %s: %w", s, err)
+	}
+	return r, nil
+}
+
+// filesReader reads files, one after the other, with one goroutine.
+type filesReader[R any] struct {
+	*Buffer[R]
+	files    *files[R]
+	feed     *Feed[R]
+	log      *slog.Logger
+	prefetch int
+	stamp    func(R) time.Time // nil if times do not matter, or are those of the files
+	arena    arena
+	rejects  rarely
+	told     bool // what was rejected last was logged
+
+	known map[string]*file // by path
+	asked chan struct{}    // holds one when there is to be a look; nil if there is just one
+	looks rarely           // in vain
+}
+
+// openOnce fixes what is to be read, and begins to.
+func (r *filesReader[R]) openOnce() error {
+	if r.files.newOnly {
+		return errors.New("option NewOnly leaves out all that a replay reads")
+	}
+	found, missed := r.files.list()
+	if len(missed) > 0 {
+		return missed[0].err
+	}
+	r.Go(func(ctx context.Context) error { return r.readOnce(ctx, found) })
+	return nil
+}
+
+// openLive begins to look for files.
+func (r *filesReader[R]) openLive(ctx context.Context) error {
+	if _, err := r.files.roots(); err != nil {
+		return err
+	}
+	r.known, r.asked = map[string]*file{}, make(chan struct{}, 1)
+	if r.files.newOnly {
+		if err := r.leaveOut(ctx); err != nil {
+			return err
+		}
+	}
+	r.Go(r.follow)
+	return nil
+}
+
+// Cut implements [Reader]. What is there at a tick is in its batch.
+func (r *filesReader[R]) Cut(ctx context.Context, q Request) (Slice[R], error) {
+	if r.asked != nil && q.Mode == Arrived {
+		q.Mode = listed
+		r.feed.ask()
+		select {
+		case r.asked <- struct{}{}:
+		default: // there will be a look anyway
+		}
+	}
+	return r.Buffer.Cut(ctx, q)
+}
+
+// reject counts a record that is left out.
+func (r *filesReader[R]) reject(f *file, what string, at, length int64) {
+	r.Rejected()
+	var times int
+	if times, r.told = r.rejects.now(); r.told {
+		r.log.Warn("source: "+what, "file", f.path, "byte", at, "length so far", length, "times", times)
+	}
+}

@@ -1,0 +1,169 @@
+package source
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// file is what is known of a file.
+type file struct {
+	path   string
+	info   fs.FileInfo // at the last look
+	still  time.Time   // since when it has been like that
+	place  *place
+	offset int64 // all before it has been given; of the unpacked bytes
+
+	read     fs.FileInfo // as it was when it was read to its end; nil if it never was
+	tail     []byte      // its last bytes then; nil if they are not known
+	rest     bool        // bytes were left then that are no record yet
+	skipping bool        // in a line that is too long
+	skipped  int64       // length of that line so far
+	trouble  rarely
+}
+
+func newFile(e entry) *file {
+	return &file{path: e.path, info: e.info, still: time.Now(), place: &place{name: e.path}}
+}
+
+// unread is how many of size bytes have not been read.
+func (f *file) unread(size int64) int64 {
+	if f.packed() && f.read != nil {
+		return 0
+	}
+	return max(0, size-f.offset)
+}
+
+// recognise finds out what has become of the files that are known.
+func (r *filesReader[R]) recognise(found []entry, missed []miss) {
+	r.missed(missed)
+	before := r.known
+	r.known = make(map[string]*file, len(found))
+	var fresh []entry
+	for _, e := range found {
+		if f := before[e.path]; f != nil && os.SameFile(f.info, e.info) {
+			delete(before, e.path)
+			f.see(e.info)
+			r.known[e.path] = f
+		} else {
+			fresh = append(fresh, e)
+		}
+	}
+	for _, e := range fresh {
+		f := renamed(before, e.info)
+		if f == nil {
+			r.known[e.path] = newFile(e)
+			continue
+		}
+		r.log.Info("source: a file was renamed", "from", f.path, "to", e.path)
+		delete(before, f.path)
+		f.path, f.place = e.path, &place{e.path, f.offset}
+		f.see(e.info)
+		r.known[e.path] = f
+	}
+	for path, f := range before {
+		switch lost := f.unread(f.info.Size()); {
+		case within(missed, path):
+			r.known[path] = f
+		case r.known[path] != nil:
+			r.replaced(f, lost)
+		case lost > 0:
+			r.Lost(lost)
+			r.log.Warn("source: a file was deleted before it was read", "file", path, "byte", f.offset, "lost", lost)
+		}
+	}
+}
+
+// missed notes what one could not look at.
+func (r *filesReader[R]) missed(missed []miss) {
+	if len(missed) == 0 {
+		r.looks = rarely{}
+		return
+	}
+	r.Retried()
+	if times, ok := r.looks.now(); ok {
+		r.log.Warn("source: can't look at files, trying again", "path", missed[0].path, "reason", missed[0].err, "paths", len(missed), "times", times)
+	}
+}
+
+// renamed returns the file, among those that are not where they were, that now is
+// somewhere else.
+func renamed(before map[string]*file, info fs.FileInfo) *file {
+	for _, f := range before {
+		if os.SameFile(f.info, info) {
+			return f
+		}
+	}
+	return nil
+}
+
+// within says whether one could not look at path.
+func within(missed []miss, path string) bool {
+	return slices.ContainsFunc(missed, func(m miss) bool {
+		relative, err := filepath.Rel(m.path, path)
+		return err == nil && filepath.IsLocal(relative)
+	})
+}
+
+// see notes how a file looks now.
+func (f *file) see(info fs.FileInfo) {
+	if !same(f.info, info) {
+		f.still = time.Now()
+	}
+	f.info = info
+}
+
+func same(a, b fs.FileInfo) bool {
+	return a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// replaced notes that a file was written anew.
+func (r *filesReader[R]) replaced(f *file, lost int64) {
+	r.Replaced()
+	r.Lost(lost)
+	r.log.Warn("source: a file was replaced; what is there now is read from the start", "file", f.path, "byte", f.offset, "lost", lost)
+}
+
+// leaveOut counts what is there as read.
+func (r *filesReader[R]) leaveOut(ctx context.Context) error {
+	found, missed := r.files.list()
+	r.missed(missed)
+	for _, e := range found {
+		f := newFile(e)
+		f.read, f.offset = e.info, e.info.Size()
+		if err := r.pass(ctx, f); ctx.Err() != nil {
+			return context.Cause(ctx)
+		} else if err != nil {
+			r.unreadable(f, err)
+		}
+		if n := int64(r.files.length); n > 0 {
+			f.offset -= f.offset % n
+		}
+		f.place.pos = f.offset
+		r.known[e.path] = f
+	}
+	return nil
+}
+
+// pass finds out what is at the end of a file that is left out.
+func (r *filesReader[R]) pass(ctx context.Context, f *file) error {
+	raw, err := r.files.open(f.path)
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	if info, err := raw.Stat(); err != nil || !os.SameFile(f.info, info) {
+		return err
+	}
+	f.tail = tail(raw, f.info.Size())
+	if f.packed() {
+		f.offset, err = io.Copy(io.Discard, &unpacker{from: io.LimitReader(stoppable{ctx, raw}, f.info.Size())})
+		return err
+	}
+	f.skipping = len(f.tail) > 0 && f.tail[len(f.tail)-1] != '\n' // the rest of a line that is there
+	return nil
+}
