@@ -35,27 +35,28 @@ func Filter[T any](b Batch[T], keep func(T) bool) Batch[T] {
 func FlatMap[T, U any](b Batch[T], f func(T) iter.Seq[U]) Batch[U] {
 	return narrow(b, func(p int, in iter.Seq[T]) iter.Seq[U] {
 		return func(yield func(U) bool) {
-			busy, more, given := 0, true, 0
+			const outside, running, ended = 0, 1, 2 // ended: running, and told to stop
+			busy, given := outside, 0
 			defer b.env.blameBusy("flatMap", p, &busy)
 			give := func(u U) bool {
-				if given++; given%chunk == 0 && b.env.stopped() {
-					more = false
-				}
-				if !more { // and f's sequence goes on all the same
+				if busy != running { // f's sequence goes on all the same, or yields while a panic passes through it
 					return false
 				}
-				busy--
-				more = false // if yield panics, nothing is to be yielded on the way out
-				more = yield(u)
-				busy++
-				return more
+				busy = outside
+				if given++; given%chunk == 0 && b.env.stopped() || !yield(u) {
+					busy = ended
+					return false
+				}
+				busy = running
+				return true
 			}
 			in(func(t T) bool {
-				busy++
+				busy = running
 				if us := f(t); us != nil {
 					us(give)
 				}
-				busy--
+				more := busy == running
+				busy = outside
 				return more
 			})
 		}

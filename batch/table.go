@@ -48,17 +48,26 @@ func (t *table[K, A]) find(k K, hash uint64) (acc *A, fresh bool) {
 }
 
 func (t *table[K, A]) insert(k K, hash, i uint64) *A {
-	t.entries = append(t.entries, Pair[K, A]{Key: k})
-	t.hashes = append(t.hashes, hash)
-	if 2*len(t.entries) > len(t.index) {
-		t.index = make([]uint64, 4*len(t.index))
-		for n, h := range t.hashes[:len(t.hashes)-1] {
-			t.index[t.free(h)] = h&tag | uint64(n+1)
-		}
+	if 2*len(t.entries) >= len(t.index) {
+		t.grow()
 		i = t.free(hash)
 	}
+	t.entries = append(t.entries, Pair[K, A]{Key: k})
+	t.hashes = append(t.hashes, hash)
 	t.index[i] = hash&tag | uint64(len(t.entries))
 	return &t.entries[len(t.entries)-1].Value
+}
+
+// grow makes room for twice as many entries. The index is never more than half
+// full.
+func (t *table[K, A]) grow() {
+	room := len(t.index) // half of the new one
+	t.index = make([]uint64, 2*room)
+	t.entries = append(make([]Pair[K, A], 0, room), t.entries...)
+	t.hashes = append(make([]uint64, 0, room), t.hashes...)
+	for n, h := range t.hashes {
+		t.index[t.free(h)] = h&tag | uint64(n+1)
+	}
 }
 
 // free is the first free place for a hash.

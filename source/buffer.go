@@ -18,12 +18,12 @@ import (
 //		b := source.NewBuffer[string](o)
 //		feed := b.Feed("letters", 0)
 //		b.Go(func(context.Context) error {
-//			defer feed.End()
 //			for i, letter := range s {
 //				if err := feed.Put(letter, int64(i+1), len(letter), time.Time{}); err != nil {
 //					return err // the reader has been closed
 //				}
 //			}
+//			feed.End()
 //			return nil
 //		})
 //		return b, nil
@@ -268,7 +268,8 @@ func (f *Feed[R]) answer(questions int) {
 	f.buf.tell()
 }
 
-// End tells that no record follows in this partition.
+// End tells that no record follows in this partition. It is not for the case of
+// an error: what was read would look complete.
 func (f *Feed[R]) End() {
 	f.buf.mu.Lock()
 	defer f.buf.mu.Unlock()

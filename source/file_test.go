@@ -192,6 +192,7 @@ func FuzzLines(f *testing.F) {
 	f.Add([]byte("1\n22\r\n\r\n\r\r\n333"), 2)
 	f.Add([]byte("\xff\x00\n\n"), 1)
 	f.Add(bytes.Repeat([]byte("0123456789"), 20_000), 100_000)
+	f.Add(append(bytes.Repeat([]byte("0123456789"), 15_000), "\r\n1\n"...), 1<<20)
 	f.Fuzz(func(t *testing.T, content []byte, most int) {
 		if most <= 0 || most > 1<<20 {
 			t.Skip()

@@ -15,7 +15,7 @@ type rarely struct {
 // was logged last.
 func (r *rarely) now() (times int, ok bool) {
 	r.times++
-	if now := time.Now(); r.last.IsZero() || now.Sub(r.last) >= reminder {
+	if now := time.Now(); now.Sub(r.last) >= reminder {
 		times, r.times, r.last = r.times, 0, now
 		return times, true
 	}
