@@ -34,6 +34,8 @@ import (
 // bytes. What can't be read is logged and tried again at every look, and counted
 // in Stats.Retries.
 //
+// An App with Ticks Step waits for whole batches, so give it [Once].
+//
 // In a replay by record time, and with [Once], what is there at the start is read,
 // and then the source ends. What can't be read then ends the App, since the
 // replay would not be complete. Each file is cut by itself, so the logs of
@@ -197,18 +199,33 @@ func (r *filesReader[R]) openLive(ctx context.Context) error {
 	return nil
 }
 
-// Cut implements [Reader]. What is there at a tick is in its batch.
+// patience is how long a batch waits until a directory was looked through.
+const patience = 10 * time.Second
+
+// Cut implements [Reader]. What is there at a tick is in its batch, unless the
+// file system is too slow.
 func (r *filesReader[R]) Cut(ctx context.Context, q Request) (Slice[R], error) {
-	if r.asked != nil && q.Mode == Arrived {
-		q.Mode = listed
-		r.feed.ask()
-		select {
-		case r.asked <- struct{}{}:
-		default: // there will be a look anyway
-		}
+	if r.asked == nil || q.Mode != Arrived {
+		return r.Buffer.Cut(ctx, q)
 	}
-	return r.Buffer.Cut(ctx, q)
+	r.feed.ask()
+	select {
+	case r.asked <- struct{}{}:
+	default: // there will be a look anyway
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, patience, errSlow)
+	defer cancel()
+	q.Mode = listed
+	s, err := r.Buffer.Cut(limited, q)
+	if err == errSlow {
+		q.Mode = Arrived
+		return r.Buffer.Cut(ctx, q)
+	}
+	return s, err
 }
+
+// errSlow is why a batch does not wait any longer.
+var errSlow = errors.New("the file system is slow")
 
 // reject counts a record that is left out.
 func (r *filesReader[R]) reject(f *file, what string, at, length int64) {

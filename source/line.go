@@ -26,6 +26,9 @@ type Line struct {
 	socket bool
 }
 
+// lineOverhead is about what a Line or Blob takes in memory besides its bytes.
+const lineOverhead = 150
+
 // Text is the line as a string of its own, whose memory holds nothing else:
 //
 //	lines := stream.Map(stream.From(app, source.Dir("logs")), source.Line.Text)

@@ -1,10 +1,12 @@
 package source
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -22,7 +24,7 @@ func (r *filesReader[R]) readOnce(ctx context.Context, found []entry) error {
 		buffer = min(max(r.prefetch/len(found), 4<<10), blockSize) // many may be open
 	}
 	for i, e := range found {
-		files[i] = &lane[R]{order: i, file: newFile(e), at: e.info.ModTime(), buffer: buffer}
+		files[i] = &lane[R]{file: newFile(e), at: e.info.ModTime(), buffer: buffer}
 		if r.stamp != nil {
 			if err := r.firstTime(ctx, files[i]); err != nil {
 				return err
@@ -52,7 +54,6 @@ func (r *filesReader[R]) readOnce(ctx context.Context, found []entry) error {
 
 // lane is a file that is read once, and the record that comes next in it.
 type lane[R any] struct {
-	order  int
 	file   *file
 	buffer int
 	opened *opened // nil until its turn comes
@@ -120,10 +121,7 @@ type lanes[R any] []*lane[R]
 func (h lanes[R]) Len() int      { return len(h) }
 func (h lanes[R]) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h lanes[R]) Less(i, j int) bool {
-	if c := h[i].at.Compare(h[j].at); c != 0 {
-		return c < 0
-	}
-	return h[i].order < h[j].order
+	return cmp.Or(h[i].at.Compare(h[j].at), strings.Compare(h[i].file.path, h[j].file.path)) < 0
 }
 func (h *lanes[R]) Push(l any) { *h = append(*h, l.(*lane[R])) }
 func (h *lanes[R]) Pop() any {

@@ -47,7 +47,6 @@ const (
 	firstPause   = 100 * time.Millisecond // before connecting again
 	longestPause = 10 * time.Second
 	dialTimeout  = 10 * time.Second
-	lineOverhead = 150 // about what a Line takes in memory besides its bytes
 )
 
 func (s *socket) String() string { return "socket " + s.addr }
