@@ -168,14 +168,7 @@ func (c Config) check(topics []string) error {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf("kafka: "+format, args...))
 	}
-	if len(c.Brokers) == 0 {
-		fault("Config.Brokers is empty; give the address of a broker, such as localhost:9092")
-	}
-	for _, b := range c.Brokers {
-		if _, port, err := net.SplitHostPort(b); err != nil || port == "" {
-			fault("Config.Brokers has %q, which is not host:port", b)
-		}
-	}
+	checkBrokers(c.Brokers, func(format string, args ...any) { fault("Config."+format, args...) })
 	c.checkTopics(topics, fault)
 	c.checkRanges(topics, fault)
 	if c.Start < Committed || c.Start > Latest {
@@ -200,6 +193,18 @@ func (c Config) check(topics []string) error {
 		fault("Config.Client.Version is %v; the oldest that works is 0.11.0", client.Version)
 	}
 	return errors.Join(faults...)
+}
+
+// checkBrokers finds the faults of the field Brokers of a Config or SinkConfig.
+func checkBrokers(brokers []string, fault func(string, ...any)) {
+	if len(brokers) == 0 {
+		fault("Brokers is empty; give the address of a broker, such as localhost:9092")
+	}
+	for _, b := range brokers {
+		if _, port, err := net.SplitHostPort(b); err != nil || port == "" {
+			fault("Brokers has %q, which is not host:port", b)
+		}
+	}
 }
 
 func (c Config) checkTopics(topics []string, fault func(string, ...any)) {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -22,6 +23,7 @@ const (
 type partition struct {
 	spot
 	owner *reader
+	life  context.Context // until Close
 	feed  *source.Feed[Record]
 	next  int64 // offset to read
 	until int64 // offset at which to end
@@ -31,27 +33,29 @@ type partition struct {
 	ahead  time.Time // since when Kafka says that it ends before next
 }
 
-// run reads until the end, an error that trying again does not mend, or Close.
-func (p *partition) run() {
+// run reads until the end, Close, or an error that trying again does not mend,
+// which it returns.
+func (p *partition) run(life context.Context) error {
+	p.life = life
 	p.advance(p.next) // there may be nothing to read
 	for p.next < p.until {
 		err := p.read()
 		switch {
-		case p.owner.life.Err() != nil, errors.Is(err, source.ErrClosed):
-			return
+		case life.Err() != nil, errors.Is(err, source.ErrClosed):
+			return nil
 		case errors.As(err, new(final)):
-			p.owner.Fail(errors.Unwrap(err))
-			return
+			return errors.Unwrap(err)
 		case err != nil:
 			p.fail(err)
 			select {
-			case <-p.owner.life.Done():
-				return
+			case <-life.Done():
+				return nil
 			case <-time.After(max(p.owner.session.config.Consumer.Retry.Backoff, leastPause)):
 			}
 		}
 	}
 	p.up()
+	return nil
 }
 
 // advance goes on at an offset, and ends the partition if that is its end:
@@ -110,7 +114,7 @@ func (p *partition) read() error {
 			if look.ahead(); p.next >= p.until {
 				return nil
 			}
-		case <-p.owner.life.Done():
+		case <-p.life.Done():
 			return nil
 		}
 	}
@@ -189,11 +193,11 @@ func (p *partition) up() {
 // outOfRange decides how to go on when Kafka does not have the next offset.
 func (p *partition) outOfRange() error {
 	r := p.owner
-	first, err := r.session.offsets(r.life, sarama.OffsetOldest, sarama.ReadUncommitted, []spot{p.spot})
+	first, err := r.session.offsets(p.life, sarama.OffsetOldest, sarama.ReadUncommitted, []spot{p.spot})
 	if err != nil {
 		return err
 	}
-	end, err := r.session.offsets(r.life, sarama.OffsetNewest, sarama.ReadUncommitted, []spot{p.spot})
+	end, err := r.session.offsets(p.life, sarama.OffsetNewest, sarama.ReadUncommitted, []spot{p.spot})
 	if err != nil {
 		return err
 	}

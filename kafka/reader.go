@@ -24,9 +24,6 @@ type reader struct {
 	outages  *outages
 	log      *slog.Logger
 
-	life context.Context // until Close
-	end  context.CancelFunc
-	busy sync.WaitGroup // the goroutines of partitions, and the one that finds new ones
 	once sync.Once
 
 	mu    sync.Mutex
@@ -42,7 +39,6 @@ func newReader(p *plan, topics []string, o source.Options) *reader {
 		log:     p.log,
 		spots:   map[string]spot{},
 	}
-	r.life, r.end = context.WithCancel(context.Background())
 	r.consumer, _ = sarama.NewConsumerFromClient(p.session.client) // fails if the client is closed
 	r.Lost(p.lost)
 	if p.config.Group != "" {
@@ -53,10 +49,13 @@ func newReader(p *plan, topics []string, o source.Options) *reader {
 		parts[i] = r.add(part)
 	}
 	for _, part := range parts {
-		r.busy.Go(part.run)
+		r.Go(part.run)
 	}
 	if refresh := r.session.config.Metadata.RefreshFrequency; len(topics) > 0 && !p.replay && refresh > 0 {
-		r.busy.Go(func() { r.watch(topics, refresh) })
+		r.Go(func(life context.Context) error {
+			r.watch(life, topics, refresh)
+			return nil
+		})
 	}
 	return r
 }
@@ -77,12 +76,12 @@ func (r *reader) add(p part) *partition {
 
 // watch begins to read partitions that are added to the topics, from their
 // first record on. The client looks for them every now and then.
-func (r *reader) watch(topics []string, every time.Duration) {
+func (r *reader) watch(life context.Context, topics []string, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
-		case <-r.life.Done():
+		case <-life.Done():
 			return
 		case <-tick.C:
 		}
@@ -92,26 +91,26 @@ func (r *reader) watch(topics []string, every time.Duration) {
 				continue // those who read see it too
 			}
 			for _, id := range slices.Sorted(slices.Values(ids)) {
-				r.discover(spot{topic, id})
+				r.discover(life, spot{topic, id})
 			}
 		}
 	}
 }
 
 // discover begins to read p if it is new.
-func (r *reader) discover(p spot) {
+func (r *reader) discover(life context.Context, p spot) {
 	r.mu.Lock()
 	_, known := r.spots[p.String()]
 	r.mu.Unlock()
 	if known {
 		return
 	}
-	first, err := r.session.offsets(r.life, sarama.OffsetOldest, sarama.ReadUncommitted, []spot{p})
+	first, err := r.session.offsets(life, sarama.OffsetOldest, sarama.ReadUncommitted, []spot{p})
 	if err != nil {
 		return // next time
 	}
 	r.log.Info("kafka: a partition was added to the topic", "partition", p.String())
-	r.busy.Go(r.add(part{p, first[p], never}).run)
+	r.Go(r.add(part{p, first[p], never}).run)
 }
 
 // Commit implements [source.Reader]: it stores the offsets for the group, a
@@ -139,15 +138,14 @@ func (r *reader) Commit(_ context.Context, done []source.Range) error {
 func (r *reader) Close() error {
 	r.once.Do(func() {
 		r.Shut()
-		r.end()
 		if r.commits != nil {
 			giveUp := time.AfterFunc(r.config.CloseTimeout, r.session.dialer.shut)
 			r.commits.close()
 			giveUp.Stop()
 		}
 		r.session.dialer.shut() // fetches that wait for records end now
-		r.busy.Wait()
-		r.consumer.Close() // has nothing to tell
+		_ = r.Buffer.Close()    // waits for those who read
+		r.consumer.Close()      // has nothing to tell
 		r.session.close()
 	})
 	return nil

@@ -115,11 +115,7 @@ func (c SinkConfig) check() error {
 			faults = append(faults, fmt.Errorf("kafka: SinkConfig."+format, args...))
 		}
 	}
-	fault(len(c.Brokers) == 0, "Brokers is empty; give the address of a broker, such as localhost:9092")
-	for _, b := range c.Brokers {
-		_, port, err := net.SplitHostPort(b)
-		fault(err != nil || port == "", "Brokers has %q, which is not host:port", b)
-	}
+	checkBrokers(c.Brokers, func(format string, args ...any) { fault(true, format, args...) })
 	fault(!validTopic(c.Topic), "Topic is %q; the name of one has 1 to 249 of the characters a-z A-Z 0-9 . _ -", c.Topic)
 	fault(c.ConnectTimeout < 0, "ConnectTimeout is negative: %v", c.ConnectTimeout)
 	fault(c.WriteTimeout < 0, "WriteTimeout is negative: %v", c.WriteTimeout)

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,11 +62,8 @@ type memory[T any] struct {
 func (m *memory[T]) add(b TimedBatch[T]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	old := 0
-	for old < len(m.batches) && m.batches[old].Time.Add(m.keep).Before(b.Time) {
-		old++
-	}
-	m.batches = append(append([]TimedBatch[T](nil), m.batches[old:]...), b)
+	m.batches = slices.DeleteFunc(m.batches, func(old TimedBatch[T]) bool { return old.Time.Add(m.keep).Before(b.Time) })
+	m.batches = append(m.batches, b)
 }
 
 func (m *memory[T]) slice(from, to time.Time) []TimedBatch[T] {

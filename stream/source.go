@@ -55,7 +55,7 @@ func (o *opened[R]) Open(ctx context.Context) error {
 	c := o.app.config
 	r, err := o.source.Open(ctx, source.Options{
 		Name: o.name, App: c.Name, Replay: c.Ticks == Replay, Partitions: c.Partitions, Prefetch: c.Prefetch,
-		MaxBatchBytes: max(1, c.MaxBatchBytes/int64(len(o.app.program.Sources))), Logger: c.Logger,
+		MaxBatchBytes: o.app.program.Share(c.MaxBatchBytes), Logger: c.Logger,
 	})
 	if err != nil {
 		return err

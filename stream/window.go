@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"time"
 
 	"github.com/godstream/godstream/batch"
@@ -97,28 +98,23 @@ func windowed[T, P, U any](s Stream[T], op string, w window.Window, opts []Optio
 		pane batch.Batch[P]
 	}
 	var (
-		panes []timed // oldest first
+		panes []timed // those that the window of the last batch covers, oldest first
 		seen  int64   // number of the last batch that has a pane
 	)
 	observe := func(b *engine.Batch, env *batch.Env) {
 		if seen == b.Seq {
 			return
 		}
-		first := 0
-		for first < len(panes) && !w.Covers(b.Time, panes[first].at) {
-			first++
-		}
-		panes = append(append([]timed(nil), panes[first:]...), timed{b.Time, pane(s.read(b).With(env))})
+		panes = slices.DeleteFunc(panes, func(p timed) bool { return !w.Covers(b.Time, p.at) })
+		panes = append(panes, timed{b.Time, pane(s.read(b).With(env))})
 		seen = b.Seq
 	}
 	out := add(s.app, plan.Node{Op: op, Detail: w.String()}, opts, func(nodeConfig) func(*engine.Batch, *batch.Env) batch.Batch[U] {
 		return func(b *engine.Batch, env *batch.Env) batch.Batch[U] {
 			observe(b, env)
-			covered := make([]batch.Batch[P], 0, len(panes))
-			for _, p := range panes {
-				if w.Covers(b.Time, p.at) {
-					covered = append(covered, p.pane)
-				}
+			covered := make([]batch.Batch[P], len(panes))
+			for i, p := range panes {
+				covered[i] = p.pane
 			}
 			return merge(env, covered).With(env)
 		}

@@ -83,7 +83,6 @@ type Batch struct {
 	Slices  []Slice   // by source
 	Records int64
 	Bytes   int64
-	Merged  int // ticks before this one that it stands for too
 	queued  time.Time
 }
 
@@ -282,9 +281,9 @@ func (r *run) whole(err error) error {
 }
 
 // cut makes the batch of a tick. The caller holds a slot for it.
-func (r *run) cut(ctx context.Context, at time.Time, q source.Request, merged int) (end bool, err error) {
+func (r *run) cut(ctx context.Context, at time.Time, q source.Request) (end bool, err error) {
 	r.seq++
-	b := &Batch{Seq: r.seq, Time: at, Slices: make([]Slice, len(r.Sources)), Merged: merged}
+	b := &Batch{Seq: r.seq, Time: at, Slices: make([]Slice, len(r.Sources))}
 	q.Time = at
 	end = true
 	for i, s := range r.Sources {

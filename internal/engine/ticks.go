@@ -88,18 +88,17 @@ func (r *run) byWallClock(ctx context.Context) error {
 				return context.Cause(ctx)
 			}
 		}
-		merged := 0
 		waited, err := r.slot(ctx)
 		if err != nil {
 			return err
 		}
 		if last := Floor(time.Now(), r.Interval); waited && last.After(at) && !r.KeepTicks {
-			merged = int(last.Sub(at) / r.Interval)
+			merged := int(last.Sub(at) / r.Interval)
 			at = last
 			r.monitor.merge(merged)
 			r.Logger.Warn("behind schedule; ticks merged", "app", r.Name, "ticks", merged, "batch", at)
 		}
-		end, err := r.cut(ctx, at, source.Request{Mode: source.Arrived, MaxBytes: r.share(r.MaxBatchBytes)}, merged)
+		end, err := r.cut(ctx, at, source.Request{Mode: source.Arrived, MaxBytes: r.Share(r.MaxBatchBytes)})
 		if err != nil || end {
 			return err
 		}
@@ -118,7 +117,7 @@ func (r *run) byRecordTime(ctx context.Context) error {
 		if _, err := r.slot(ctx); err != nil {
 			return err
 		}
-		end, err := r.cut(ctx, at, source.Request{Mode: source.ByTime, MaxBytes: r.share(r.MaxReplayBatchBytes)}, 0)
+		end, err := r.cut(ctx, at, source.Request{Mode: source.ByTime, MaxBytes: r.Share(r.MaxReplayBatchBytes)})
 		if err != nil || end {
 			return err
 		}
@@ -153,17 +152,12 @@ func (r *run) step(ctx context.Context) error {
 		if _, err := r.slot(ctx); err != nil {
 			return err
 		}
-		end, err := r.cut(ctx, at, source.Request{Mode: source.Filled, MaxBytes: r.share(r.MaxBatchBytes)}, 0)
+		end, err := r.cut(ctx, at, source.Request{Mode: source.Filled, MaxBytes: r.Share(r.MaxBatchBytes)})
 		if err != nil || end {
 			return err
 		}
 	}
 }
 
-// share divides what a batch may hold among the sources.
-func (r *run) share(bytes int64) int64 {
-	if len(r.Sources) == 0 {
-		return bytes
-	}
-	return max(1, bytes/int64(len(r.Sources)))
-}
+// Share is what of so many bytes that a batch may hold is each source's.
+func (p Program) Share(bytes int64) int64 { return max(1, bytes/int64(max(1, len(p.Sources)))) }

@@ -5,7 +5,6 @@ package plan
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -72,9 +71,6 @@ func (p *Plan) has(name string) bool {
 
 // Node returns the node at a place.
 func (p *Plan) Node(id ID) Node { return p.nodes[id] }
-
-// Nodes returns all nodes in the order of declaration.
-func (p *Plan) Nodes() []Node { return slices.Clone(p.nodes) }
 
 // Needed says of each node whether an output needs it.
 func (p *Plan) Needed() []bool {
