@@ -12,14 +12,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"time"
 
+	"github.com/godstream/godstream/examples/internal/program"
 	"github.com/godstream/godstream/stream"
 )
 
@@ -64,9 +63,5 @@ func run(ctx context.Context, stdout io.Writer) error {
 }
 
 func main() {
-	slog.SetLogLoggerLevel(slog.LevelWarn)
-	if err := run(context.Background(), os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	program.Main(func(ctx context.Context, _ []string, stdout, _ io.Writer) error { return run(ctx, stdout) })
 }

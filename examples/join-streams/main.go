@@ -8,12 +8,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/godstream/godstream/codec"
+	"github.com/godstream/godstream/examples/internal/program"
 	"github.com/godstream/godstream/kafka"
 	"github.com/godstream/godstream/kafka/embedded"
 	"github.com/godstream/godstream/stream"
@@ -75,9 +74,5 @@ func run(ctx context.Context, stdout io.Writer) error {
 }
 
 func main() {
-	slog.SetLogLoggerLevel(slog.LevelWarn)
-	if err := run(context.Background(), os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	program.Main(func(ctx context.Context, _ []string, stdout, _ io.Writer) error { return run(ctx, stdout) })
 }

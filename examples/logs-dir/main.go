@@ -17,14 +17,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
-	"os/signal"
 	"regexp"
 	"strconv"
-	"syscall"
 	"time"
 
+	"github.com/godstream/godstream/examples/internal/program"
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
 )
@@ -61,7 +59,7 @@ func timeOf(l source.Line) time.Time {
 	return at
 }
 
-func program(app *stream.App, dir string, stdout, stderr io.Writer) {
+func declare(app *stream.App, dir string, stdout, stderr io.Writer) {
 	lines := stream.From(app, source.Dir(dir, source.Time(timeOf)))
 	requests, malformed := stream.TryMap(lines, parse)
 	stream.ForEach(malformed, func(f stream.Failed[source.Line]) error {
@@ -81,7 +79,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	follow := flags.Bool("follow", false, "follow the logs until interrupted, instead of replaying them")
 	interval := flags.Duration("interval", time.Minute, "`time` between batches")
 	if err := flags.Parse(args); err != nil {
-		return errUsage // the flag set has said what is wrong
+		return program.ErrUsage // the flag set has said what is wrong
 	}
 	if *dir == "" {
 		own, err := os.MkdirTemp("", "logs-dir-")
@@ -103,22 +101,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		config.Ticks = stream.Live
 	}
 	app := stream.New(config)
-	program(app, *dir, stdout, stderr)
+	declare(app, *dir, stdout, stderr)
 	return app.Run(ctx)
 }
 
-var errUsage = errors.New("usage")
-
-func main() {
-	slog.SetLogLoggerLevel(slog.LevelWarn)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	switch err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); {
-	case errors.Is(err, errUsage):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main(run) }

@@ -11,18 +11,14 @@ package main
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"iter"
-	"log/slog"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/godstream/godstream/examples/internal/program"
 	"github.com/godstream/godstream/examples/internal/tweets"
 	"github.com/godstream/godstream/kafka"
 	"github.com/godstream/godstream/source"
@@ -32,8 +28,8 @@ import (
 //go:embed tweets-batch.ndjson
 var recording []byte
 
-// program declares what is printed of each batch.
-func program(app *stream.App, from source.Source[kafka.Record], show int, stdout, stderr io.Writer) {
+// declare says what is printed of each batch.
+func declare(app *stream.App, from source.Source[kafka.Record], show int, stdout, stderr io.Writer) {
 	out, first := stream.Writer(stdout), stream.N(show)
 
 	messages := stream.From(app, from)
@@ -69,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	in.Flags(flags, time.Minute)
 	show := flags.Int("n", 10, "`lines` to print of each batch")
 	if err := flags.Parse(args); err != nil {
-		return errUsage // the flag set has said what is wrong
+		return program.ErrUsage // the flag set has said what is wrong
 	}
 	defer in.Close()
 	from, err := in.Source(ctx, recording)
@@ -77,7 +73,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	app := stream.New(in.Config("tweets-batch"))
-	program(app, from, *show, stdout, stderr)
+	declare(app, from, *show, stdout, stderr)
 	err = app.Run(ctx)
 	if s := app.Stats(); s.Records > 0 {
 		fmt.Fprintf(stderr, "%d batches, %d records, %d of them malformed\n", s.Batches, s.Records, s.Operators[0].Failed)
@@ -85,18 +81,4 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
-var errUsage = errors.New("usage")
-
-func main() {
-	slog.SetLogLoggerLevel(slog.LevelWarn)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	switch err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); {
-	case errors.Is(err, errUsage):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main(run) }

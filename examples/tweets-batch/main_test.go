@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/godstream/godstream/examples/internal/program"
 	"github.com/godstream/godstream/kafka/embedded"
 )
 
@@ -211,7 +212,7 @@ func TestBrokersThatCannotBeReached(t *testing.T) {
 
 func TestUnknownFlag(t *testing.T) {
 	var out, errs bytes.Buffer
-	require.ErrorIs(t, run(t.Context(), []string{"-nope"}, &out, &errs), errUsage)
+	require.ErrorIs(t, run(t.Context(), []string{"-nope"}, &out, &errs), program.ErrUsage)
 	require.Contains(t, errs.String(), "-nope")
 }
 

@@ -10,18 +10,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
 	"io"
-	"log/slog"
 	"net"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/godstream/godstream/examples/internal/program"
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
 )
@@ -52,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	addr := flags.String("addr", "", "`host:port` of a server to read until interrupted (default: one inside this program)")
 	interval := flags.Duration("interval", time.Second, "`time` between batches")
 	if err := flags.Parse(args); err != nil {
-		return errUsage // the flag set has said what is wrong
+		return program.ErrUsage // the flag set has said what is wrong
 	}
 	var options []source.Option
 	if *addr == "" {
@@ -72,18 +67,4 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return app.Run(ctx)
 }
 
-var errUsage = errors.New("usage")
-
-func main() {
-	slog.SetLogLoggerLevel(slog.LevelWarn)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	switch err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); {
-	case errors.Is(err, errUsage):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main(run) }

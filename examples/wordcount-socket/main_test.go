@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/godstream/godstream/examples/internal/program"
 )
 
 func TestMain(m *testing.M) {
@@ -73,6 +75,6 @@ func TestAnotherServer(t *testing.T) {
 
 func TestWrongArguments(t *testing.T) {
 	var out, errs bytes.Buffer
-	require.ErrorIs(t, run(t.Context(), []string{"-nope"}, &out, &errs), errUsage)
+	require.ErrorIs(t, run(t.Context(), []string{"-nope"}, &out, &errs), program.ErrUsage)
 	require.ErrorContains(t, run(t.Context(), []string{"-addr", "nowhere"}, &out, &errs), `address "nowhere" is not host:port`)
 }
