@@ -3,6 +3,8 @@ package batch
 import (
 	"iter"
 	"slices"
+
+	"github.com/godstream/godstream/internal/hash"
 )
 
 // CountByValue counts how often each element occurs, in order of first
@@ -98,7 +100,7 @@ func Distinct[T comparable](b Batch[T]) Batch[T] {
 // cut into as many equal partitions as there were: neither the hash nor the
 // number of partitions or workers shows in it.
 func exchange[T any, K comparable, A any](b Batch[T], op string, fold func(in iter.Seq[T], t *table[K, A]), merge func(a, b A) A) Batch[Pair[K, A]] {
-	tables := foldParts(b, op, hasher[K](), fold)
+	tables := foldParts(b, op, hash.Of[K](), fold)
 	return Split(mergeTables(b.env, op, tables, merge), len(b.parts)).With(b.env)
 }
 

@@ -3,6 +3,8 @@ package batch
 import (
 	"iter"
 	"slices"
+
+	"github.com/godstream/godstream/internal/hash"
 )
 
 // Both is what a join finds for a key: a value of each side.
@@ -21,15 +23,15 @@ type Grouped[V, W any] struct {
 // CoGroup gives the values of each key of either batch, by side. Keys come out
 // in order of first appearance in the left batch, then in the right one.
 func CoGroup[K comparable, V, W any](left Batch[Pair[K, V]], right Batch[Pair[K, W]]) Batch[Pair[K, Grouped[V, W]]] {
-	hash := hasher[K]()
-	lefts := foldParts(left, "cogroup", hash, func(in iter.Seq[Pair[K, V]], t *table[K, Grouped[V, W]]) {
+	ofKey := hash.Of[K]()
+	lefts := foldParts(left, "cogroup", ofKey, func(in iter.Seq[Pair[K, V]], t *table[K, Grouped[V, W]]) {
 		in(func(p Pair[K, V]) bool {
 			acc, _ := t.at(p.Key)
 			acc.Left = append(acc.Left, p.Value)
 			return true
 		})
 	})
-	rights := foldParts(right, "cogroup", hash, func(in iter.Seq[Pair[K, W]], t *table[K, Grouped[V, W]]) {
+	rights := foldParts(right, "cogroup", ofKey, func(in iter.Seq[Pair[K, W]], t *table[K, Grouped[V, W]]) {
 		in(func(p Pair[K, W]) bool {
 			acc, _ := t.at(p.Key)
 			acc.Right = append(acc.Right, p.Value)

@@ -1,11 +1,5 @@
 package batch
 
-import (
-	"hash/maphash"
-	"math/bits"
-	"math/rand/v2"
-)
-
 // table maps keys to accumulators. The entries are dense and in the order in
 // which their keys were first seen; an index of open addressing finds them.
 // Half of a hash is kept in the index, so that entries are only looked at when
@@ -78,41 +72,4 @@ func (t *table[K, A]) free(hash uint64) uint64 {
 		i = (i + 1) & mask
 	}
 	return i
-}
-
-// The multiplication is that of wyhash (Wang Yi, 2019): both halves of the
-// product of the key and a secret, each different in every process.
-var (
-	seed         = maphash.MakeSeed()
-	secret, odds = rand.Uint64(), rand.Uint64() | 1
-)
-
-func mix(k uint64) uint64 {
-	hi, lo := bits.Mul64(k^secret, odds)
-	return hi ^ lo
-}
-
-// hasher picks the hash for K: one that is written for the type where it is a
-// plain one, the runtime's otherwise.
-func hasher[K comparable]() func(K) uint64 {
-	var f any
-	switch any(*new(K)).(type) {
-	case int:
-		f = func(k int) uint64 { return mix(uint64(k)) }
-	case int64:
-		f = func(k int64) uint64 { return mix(uint64(k)) }
-	case int32:
-		f = func(k int32) uint64 { return mix(uint64(k)) }
-	case uint:
-		f = func(k uint) uint64 { return mix(uint64(k)) }
-	case uint64:
-		f = mix
-	case uint32:
-		f = func(k uint32) uint64 { return mix(uint64(k)) }
-	case string:
-		f = func(k string) uint64 { return maphash.String(seed, k) }
-	default:
-		return func(k K) uint64 { return maphash.Comparable(seed, k) }
-	}
-	return f.(func(K) uint64)
 }

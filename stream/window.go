@@ -7,6 +7,7 @@ import (
 	"github.com/godstream/godstream/batch"
 	"github.com/godstream/godstream/internal/engine"
 	"github.com/godstream/godstream/internal/plan"
+	"github.com/godstream/godstream/internal/state"
 	"github.com/godstream/godstream/window"
 )
 
@@ -19,30 +20,56 @@ import (
 // It keeps the elements that the window covers in memory. To count or reduce
 // them, the other windowed operators keep less.
 func Window[T any](s Stream[T], w window.Window, opts ...Option) Stream[T] {
-	return windowed(s, "window", w, opts, batch.Store[T], func(env *batch.Env, panes []batch.Batch[T]) batch.Batch[T] {
-		return batch.Union(panes...)
+	type pane struct {
+		at       time.Time
+		elements batch.Batch[T]
+	}
+	var panes []pane // oldest first
+	return windowed(s, "window", w, opts, func(at time.Time, in batch.Batch[T]) {
+		panes = slices.DeleteFunc(panes, func(p pane) bool { return !w.Covers(at, p.at) })
+		panes = append(panes, pane{at, batch.Store(in)})
+	}, func() batch.Batch[T] {
+		covered := make([]batch.Batch[T], len(panes))
+		for i, p := range panes {
+			covered[i] = p.elements
+		}
+		return batch.Union(covered...)
 	})
 }
 
 // CountByWindow gives exactly one number at each slide: how many elements the
 // window covers, 0 included. It keeps a number for each batch.
 func CountByWindow[T any](s Stream[T], w window.Window, opts ...Option) Stream[int64] {
-	return windowed(s, "countByWindow", w, opts, batch.Count[T], func(env *batch.Env, panes []batch.Batch[int64]) batch.Batch[int64] {
-		return batch.Sum(batch.Union(panes...).With(env))
-	})
+	total := int64(0)
+	type pane struct {
+		at time.Time
+		n  int64
+	}
+	var panes []pane
+	return windowed(s, "countByWindow", w, opts, func(at time.Time, in batch.Batch[T]) {
+		for len(panes) > 0 && !w.Covers(at, panes[0].at) {
+			total -= panes[0].n
+			panes = panes[1:]
+		}
+		for n := range batch.Count(in).All() {
+			total += n
+			panes = append(panes, pane{at, n})
+		}
+	}, func() batch.Batch[int64] { return batch.Of([]int64{total}) })
 }
 
 // ReduceByWindow combines all elements that the window covers into one, oldest
-// first but grouped in any way, so combine must be associative. A window
-// without elements gives an empty batch. It keeps an element for each batch.
+// first but grouped in any way, so combine must be associative; it must not
+// change its arguments. A window without elements gives an empty batch. It keeps
+// an element for each batch, and combines two or three at each slide.
 func ReduceByWindow[T any](s Stream[T], combine func(a, b T) T, w window.Window, opts ...Option) Stream[T] {
 	if combine == nil {
 		s.app.reject("ReduceByWindow: combine is nil")
 	}
-	reduce := func(b batch.Batch[T]) batch.Batch[T] { return batch.Reduce(b, combine) }
-	return windowed(s, "reduceByWindow", w, opts, reduce, func(env *batch.Env, panes []batch.Batch[T]) batch.Batch[T] {
-		return reduce(batch.Union(panes...).With(env))
-	})
+	type unit = struct{}
+	return Map(byKeyAndWindow(s, "reduceByWindow", w, opts, func(b batch.Batch[T]) batch.Batch[Pair[unit, T]] {
+		return batch.Map(batch.Reduce(b, combine), func(t T) Pair[unit, T] { return P(unit{}, t) })
+	}, combine, nil), batch.ByValue)
 }
 
 // CountByValueAndWindow counts how often each element occurs in what the window
@@ -51,80 +78,104 @@ func ReduceByWindow[T any](s Stream[T], combine func(a, b T) T, w window.Window,
 //
 //	top := stream.Top(stream.CountByValueAndWindow(authors, lastMinute), 5, stream.ByValue)
 //
-// It keeps the counts of each batch, and merges all of them at each slide.
+// It keeps the counts of each batch. The work at a slide is that of counting what
+// enters and leaves, and of giving the result.
 func CountByValueAndWindow[T comparable](s Stream[T], w window.Window, opts ...Option) Stream[Pair[T, int64]] {
-	return windowed(s, "countByValueAndWindow", w, opts, batch.CountByValue[T], func(env *batch.Env, panes []batch.Batch[Pair[T, int64]]) batch.Batch[Pair[T, int64]] {
-		return batch.ReduceByKey(batch.Union(panes...).With(env), func(a, b int64) int64 { return a + b })
-	})
+	return byKeyAndWindow(s, "countByValueAndWindow", w, opts, batch.CountByValue[T],
+		func(a, b int64) int64 { return a + b }, func(a, b int64) int64 { return a - b })
 }
 
 // ReduceByKeyAndWindow combines the values that each key has in what the window
-// covers, oldest first but grouped in any way, so combine must be associative.
-// Keys come out in the order in which they first appear there; one without
-// values is gone. It keeps a value for each key and batch, and merges all of
-// them at each slide.
+// covers, oldest first but grouped in any way, so combine must be associative; it
+// must not change its arguments. Keys come out in the order in which they first
+// appear there; one without values is gone, so no filter function is needed for
+// that.
+//
+// It keeps a value for each key and batch. The work at a slide is that of the
+// keys that enter and leave, and of giving the result: each value is combined
+// twice on the way through the window, however long that is.
 func ReduceByKeyAndWindow[K comparable, V any](s Stream[Pair[K, V]], combine func(a, b V) V, w window.Window, opts ...Option) Stream[Pair[K, V]] {
 	if combine == nil {
 		s.app.reject("ReduceByKeyAndWindow: combine is nil")
 	}
-	reduce := func(b batch.Batch[Pair[K, V]]) batch.Batch[Pair[K, V]] { return batch.ReduceByKey(b, combine) }
-	return windowed(s, "reduceByKeyAndWindow", w, opts, reduce, func(env *batch.Env, panes []batch.Batch[Pair[K, V]]) batch.Batch[Pair[K, V]] {
-		return reduce(batch.Union(panes...).With(env))
-	})
+	return byKeyAndWindow(s, "reduceByKeyAndWindow", w, opts, func(b batch.Batch[Pair[K, V]]) batch.Batch[Pair[K, V]] {
+		return batch.ReduceByKey(b, combine)
+	}, combine, nil)
+}
+
+// ReduceByKeyAndWindowInverse is [ReduceByKeyAndWindow] for values that can be
+// taken out again: inverse(combine(a, b), a) must be b. It is a little faster
+// than that, but for values that are not exact: what is taken out of a
+// floating-point sum leaves its rounding errors behind as long as the key has
+// other values in the window.
+//
+//	stream.ReduceByKeyAndWindowInverse(sales, add, subtract, lastHour)
+func ReduceByKeyAndWindowInverse[K comparable, V any](s Stream[Pair[K, V]], combine, inverse func(a, b V) V, w window.Window, opts ...Option) Stream[Pair[K, V]] {
+	if combine == nil || inverse == nil {
+		s.app.reject("ReduceByKeyAndWindowInverse: combine or inverse is nil")
+	}
+	return byKeyAndWindow(s, "reduceByKeyAndWindow", w, opts, func(b batch.Batch[Pair[K, V]]) batch.Batch[Pair[K, V]] {
+		return batch.ReduceByKey(b, combine)
+	}, combine, inverse)
 }
 
 // GroupByKeyAndWindow gives all values that each key has in what the window
 // covers, oldest first. Keys come out in the order in which they first appear
-// there. It keeps every value in memory; see [GroupByKey] for the cheaper ways.
+// there. The slices belong to the batch: they may be kept and appended to, but
+// not changed. It keeps every value in memory; see [GroupByKey] for the cheaper
+// ways.
 func GroupByKeyAndWindow[K comparable, V any](s Stream[Pair[K, V]], w window.Window, opts ...Option) Stream[Pair[K, []V]] {
-	return windowed(s, "groupByKeyAndWindow", w, opts, batch.Store[Pair[K, V]], func(env *batch.Env, panes []batch.Batch[Pair[K, V]]) batch.Batch[Pair[K, []V]] {
-		return batch.GroupByKey(batch.Union(panes...).With(env))
-	})
+	// What is appended lies behind what has been given out, and what leaves is
+	// cut off in front, so that each value is copied now and then only.
+	return MapValues(byKeyAndWindow(s, "groupByKeyAndWindow", w, opts, batch.GroupByKey[K, V],
+		func(all, newer []V) []V { return append(all, newer...) },
+		func(all, oldest []V) []V { return all[len(oldest):] }), slices.Clip[[]V])
 }
 
-// windowed declares an operator on a window: of each batch of s it keeps what
-// pane makes of it, and at each slide it gives what merge makes of those that
-// the window covers, oldest first.
-func windowed[T, P, U any](s Stream[T], op string, w window.Window, opts []Option,
-	pane func(batch.Batch[T]) batch.Batch[P], merge func(env *batch.Env, panes []batch.Batch[P]) batch.Batch[U]) Stream[U] {
+// byKeyAndWindow declares an operator on a window that keeps a value of each key
+// and batch.
+func byKeyAndWindow[T any, K comparable, V any](s Stream[T], op string, w window.Window, opts []Option,
+	pane func(batch.Batch[T]) batch.Batch[Pair[K, V]], combine, inverse func(a, b V) V) Stream[Pair[K, V]] {
+	kept, partitions := state.NewWindow[K](combine, inverse), 1
+	return windowed(s, op, w, opts, func(at time.Time, in batch.Batch[T]) {
+		kept.Leave(at.Add(-w.Length))
+		reduced := batch.Slices(pane(in))
+		kept.Enter(at, reduced...)
+		partitions = len(reduced)
+	}, func() batch.Batch[Pair[K, V]] { return batch.Split(kept.Pairs(), partitions) })
+}
+
+// windowed declares an operator on a window. It shows every batch of s to enter
+// that a window will cover, and at each slide it gives what result returns, which
+// is called after enter.
+func windowed[T, U any](s Stream[T], op string, w window.Window, opts []Option,
+	enter func(at time.Time, in batch.Batch[T]), result func() batch.Batch[U]) Stream[U] {
 	if s.app == nil {
 		return Stream[U]{}
 	}
 	if err := w.Check(s.node.period); err != nil {
 		s.app.reject("%s of %s: %w", op, s.Name(), err)
+		w = window.Tumbling(s.node.period)
 	}
-	type timed struct {
-		at   time.Time
-		pane batch.Batch[P]
-	}
-	var (
-		panes []timed // those that the window of the last batch covers, oldest first
-		seen  int64   // number of the last batch that has a pane
-	)
+	seen := int64(0) // number of the last batch that was entered
 	observe := func(b *engine.Batch, env *batch.Env) {
-		if seen == b.Seq {
-			return
+		if seen != b.Seq {
+			enter(b.Time, s.read(b).With(env))
+			seen = b.Seq
 		}
-		panes = slices.DeleteFunc(panes, func(p timed) bool { return !w.Covers(b.Time, p.at) })
-		panes = append(panes, timed{b.Time, pane(s.read(b).With(env))})
-		seen = b.Seq
 	}
 	out := add(s.app, plan.Node{Op: op, Detail: w.String()}, opts, func(nodeConfig) func(*engine.Batch, *batch.Env) batch.Batch[U] {
 		return func(b *engine.Batch, env *batch.Env) batch.Batch[U] {
 			observe(b, env)
-			covered := make([]batch.Batch[P], len(panes))
-			for i, p := range panes {
-				covered[i] = p.pane
-			}
-			return merge(env, covered).With(env)
+			return result().With(env)
 		}
 	}, s)
 	parent := s.node.period
-	out.node.period = max(w.Slide, parent) // a slide that is wrong has been rejected
+	out.node.period = w.Slide
 	needed := false
 	s.app.sealers = append(s.app.sealers, func(_ []int, all []bool) { needed = all[out.node.id] })
 	s.app.observers = append(s.app.observers, func(b *engine.Batch) {
-		if needed && present(parent, b.Time) {
+		if needed && present(parent, b.Time) && w.Covers(engine.Ceil(b.Time, w.Slide), b.Time) {
 			defer out.node.env.Blame(-1)
 			observe(b, out.node.env)
 		}

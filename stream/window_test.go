@@ -66,6 +66,8 @@ func TestWindowedOperatorsAgainstModel(t *testing.T) {
 		byValue := streamtest.Collect(stream.CountByValueAndWindow(s, w))
 		text := stream.MapValues(keyed, func(i int) string { return fmt.Sprint(i) })
 		joined := streamtest.Collect(stream.ReduceByKeyAndWindow(text, func(a, b string) string { return a + b }, w))
+		inverse := func(all, oldest string) string { return all[len(oldest):] }
+		inversely := streamtest.Collect(stream.ReduceByKeyAndWindowInverse(text, func(a, b string) string { return a + b }, inverse, w))
 		groups := streamtest.Collect(stream.GroupByKeyAndWindow(keyed, w))
 		require.NoError(t, app.Run(t.Context()))
 
@@ -95,6 +97,7 @@ func TestWindowedOperatorsAgainstModel(t *testing.T) {
 			require.Equal(t, fmt.Sprint(naiveMap(keys, func(k int) pair { return stream.P(k, len(values[k])) })), fmt.Sprint(byValue.Batch(n)))
 			keys, values = grouped(naiveMap(covered, func(i int) pair { return stream.P(i%3, i) }))
 			require.Equal(t, fmt.Sprint(naiveMap(keys, func(k int) stream.Pair[int, []int] { return stream.P(k, values[k]) })), fmt.Sprint(groups.Batch(n)))
+			require.Equal(t, joined.Batch(n), inversely.Batch(n))
 			require.Equal(t, fmt.Sprint(naiveMap(keys, func(k int) stream.Pair[int, string] {
 				all := ""
 				for _, v := range values[k] {

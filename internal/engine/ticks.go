@@ -54,6 +54,15 @@ func Floor(t time.Time, interval time.Duration) time.Time {
 	return t.Round(0).UTC().Add(-time.Duration(since))
 }
 
+// Ceil is the first multiple of the interval since the epoch that is not less
+// than t.
+func Ceil(t time.Time, interval time.Duration) time.Time {
+	if floor := Floor(t, interval); floor.Before(t) {
+		return floor.Add(interval)
+	}
+	return t
+}
+
 // slot waits for room for one more pending batch and says whether it had to.
 func (r *run) slot(ctx context.Context) (waited bool, err error) {
 	if ctx.Err() != nil {

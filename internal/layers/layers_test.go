@@ -27,7 +27,9 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"codec":                    {},
 	"codec/internal/jsoncases": {},
 	"window":                   {},
-	"batch":                    {libraries: []string{"golang.org/x/exp/constraints"}},
+	"internal/hash":            {},
+	"batch":                    {ours: []string{"internal/hash"}, libraries: []string{"golang.org/x/exp/constraints"}},
+	"internal/state":           {ours: []string{"batch", "internal/hash"}},
 	"internal/plan":            {},
 	// what needs a library
 	"codec/fastjson": {ours: []string{"codec"}, libraries: []string{"github.com/goccy/go-json"}},
@@ -35,7 +37,7 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"kafka/embedded": {libraries: []string{"github.com/twmb/franz-go"}},
 	// the engine sees no types, the façade sees everything
 	"internal/engine":   {ours: []string{"source"}},
-	"stream":            {ours: []string{"batch", "codec", "sink", "source", "window", "internal/engine", "internal/plan"}},
+	"stream":            {ours: []string{"batch", "codec", "sink", "source", "window", "internal/engine", "internal/plan", "internal/state"}},
 	"stream/streamtest": {ours: []string{"batch", "source", "stream"}},
 	// programs
 	"examples": {ours: []string{"batch", "codec", "codec/fastjson", "examples", "kafka", "kafka/embedded", "sink", "source", "stream", "window"}},
