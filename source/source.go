@@ -20,8 +20,9 @@ type Source[R any] interface {
 	Open(ctx context.Context, o Options) (Reader[R], error)
 }
 
-// Reader is one opened source. Its methods are called by one goroutine at a
-// time, except Stats, which any goroutine may call.
+// Reader is one opened source. Cut and Next are called by one goroutine, Commit
+// by another, which may do so during a Cut or Next, and Stats by any. Close is
+// called when Cut, Next and Commit have returned, and none follows.
 type Reader[R any] interface {
 	// Cut fixes the next slice of every partition and returns it with its
 	// records. The slices of a partition follow one another without a gap. A
