@@ -22,6 +22,14 @@ import (
 	"github.com/godstream/godstream/stream"
 )
 
+// Reading is what a sensor measured.
+type Reading struct {
+	ID      int64 // 1, 2, …
+	Sensor  string
+	Celsius float64
+	At      time.Time
+}
+
 // serve answers with up to 100 readings that come after the one asked for.
 func serve(all []Reading) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
