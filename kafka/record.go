@@ -61,15 +61,19 @@ func record(m *sarama.ConsumerMessage) (r Record, size int) {
 	return r, size
 }
 
-// timestamp is the zero time for a message without one. The client makes the
-// zero time of -1, "none", and then adds the difference to the first message
-// of the same batch: a message without a time may stand before one that has it.
+// timestamp is the zero time for a message without one. Kafka writes that as -1,
+// alone or as the difference to the first message of a batch, to which the client
+// adds differences; but it makes the zero time of a first message without a
+// time. Then a later time lies less than 292 years, what a difference can be,
+// after that.
 func timestamp(t time.Time) time.Time {
 	switch {
 	case t.IsZero():
 		return t
-	case t.Before(time.Unix(0, 0)):
+	case t.Year() < 1000:
 		return time.UnixMilli(t.Sub(time.Time{}).Milliseconds() - 1).UTC()
+	case t.Before(time.Unix(0, 0)):
+		return time.Time{}
 	}
 	return t.UTC()
 }

@@ -49,12 +49,13 @@ func TestRecordsWithoutATime(t *testing.T) {
 	c := producer(t, b.Addrs(), kgo.MaxVersions(kversion.V2_8_0()))
 	at := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
 	produceBatch(t, c, "twitter", -1, -1, at.UnixMilli(), -1, at.UnixMilli()+5)
+	produceBatch(t, c, "twitter", at.UnixMilli(), -1, at.UnixMilli()+5) // the first has one
 	r := open(t, kafka.Source(kafka.Config{Brokers: b.Addrs()}, "twitter"), source.Options{})
 	var got []time.Time
-	for _, r := range read(t, r, 5) {
+	for _, r := range read(t, r, 8) {
 		got = append(got, r.Timestamp)
 	}
-	require.Equal(t, []time.Time{{}, {}, at, {}, at.Add(5 * time.Millisecond)}, got)
+	require.Equal(t, []time.Time{{}, {}, at, {}, at.Add(5 * time.Millisecond), at, {}, at.Add(5 * time.Millisecond)}, got)
 }
 
 // produceBatch stores one batch of records with these timestamps in partition
