@@ -20,9 +20,10 @@ type Source[R any] interface {
 	Open(ctx context.Context, o Options) (Reader[R], error)
 }
 
-// Reader is one opened source. Cut and Next are called by one goroutine, Commit
-// by another, which may do so during a Cut or Next, and Stats by any. Close is
-// called when Cut, Next and Commit have returned, and none follows.
+// Reader is one opened source. Cut and Next are called by one goroutine at a
+// time and Commit by one at a time, but Commit while the next slice is being
+// cut. Close is called once, when none of these is running or will be. Any
+// goroutine may call Stats at any time, also during and after Close.
 type Reader[R any] interface {
 	// Cut fixes the next slice of every partition and returns it with its
 	// records. The slices of a partition follow one another without a gap. A

@@ -2,6 +2,8 @@ package sourcetest
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -18,10 +20,12 @@ type test[R any] struct {
 	parts  [][]Record
 	where  map[string]place
 
+	opts   source.Options    // of the last open
 	slices []source.Slice[R] // all that were cut
 	seen   int               // records in them
 	next   []int             // by partition: the record that must come next
 	until  map[string]int64  // where the last range of a partition ended
+	owner  map[string]int    // to which of parts the records of a partition belong
 }
 
 // place is where a value belongs.
@@ -43,12 +47,17 @@ func newTest[R any](t *testing.T, h Harness[R], parts [][]Record) *test[R] {
 
 // reset forgets what was seen.
 func (t *test[R]) reset() {
-	t.slices, t.seen, t.next, t.until = nil, 0, make([]int, len(t.parts)), map[string]int64{}
+	t.slices, t.seen, t.next = nil, 0, make([]int, len(t.parts))
+	t.until, t.owner = map[string]int64{}, map[string]int{}
 }
+
+// name is what the operator is called.
+const name = "from-1"
 
 func (t *test[R]) open(o source.Options) (r source.Reader[R]) {
 	t.Helper()
-	o.Name, o.App = "from-1", "sourcetest"
+	o.Name, o.App = name, "sourcetest"
+	t.opts = o.Defaults()
 	t.promptly("Open", func() {
 		var err error
 		if r, err = t.source.Open(t.ctx, o); err != nil {
@@ -94,22 +103,74 @@ func (t *test[R]) cut(r source.Reader[R], q source.Request) source.Slice[R] {
 	if err != nil {
 		t.Fatalf("cut after %d records: %v", t.seen, err)
 	}
-	if n := count(s); q.Mode != source.ByTime && q.MaxBytes > 0 && n > 1 {
-		var bytes int64
-		for _, p := range s.Parts {
-			bytes += p.Bytes
-		}
-		if bytes > q.MaxBytes {
-			t.Fatalf("a slice has %d bytes in %d records, more than MaxBytes, %d", bytes, n, q.MaxBytes)
-		}
+	limit := q.MaxBytes
+	if limit <= 0 {
+		limit = t.opts.MaxBatchBytes
+	}
+	if bytes, n := size(s), count(s); q.Mode != source.ByTime && n > 1 && bytes > limit {
+		t.Fatalf("a slice has %d bytes in %d records, more than MaxBytes, %d", bytes, n, limit)
 	}
 	return s
+}
+
+// inTime gives up a test that takes too long, for not each Cut looks at its context.
+func (t *test[R]) inTime() {
+	t.Helper()
+	if t.ctx.Err() != nil {
+		t.Fatalf("only %d of %d records came within %v", t.seen, len(t.where), patience)
+	}
+}
+
+// interrupt calls f with a context that has ended, and says whether it was done
+// all the same.
+func (t *test[R]) interrupt(what string, f func(context.Context) error) (done bool) {
+	t.Helper()
+	ended, cancel := context.WithCancel(t.ctx)
+	cancel()
+	t.promptly(what, func() {
+		err := f(ended)
+		if done = err == nil; !done && !errors.Is(err, context.Canceled) {
+			t.Errorf("%s whose context has ended returned %v", what, err)
+		}
+	})
+	return done
+}
+
+// first is the smallest time among the records that come next in each
+// partition; zero if there is none.
+func (t *test[R]) first() (first time.Time) {
+	for p, records := range t.parts {
+		for _, record := range records[t.next[p]:] { // leading ones without a time have that of the first that has one
+			if record.Time.IsZero() {
+				continue
+			}
+			if first.IsZero() || record.Time.Before(first) {
+				first = record.Time
+			}
+			break
+		}
+	}
+	return first
+}
+
+// positions tells how many records of its partition are before each position
+// at which a range has ended.
+func (t *test[R]) positions() map[source.Range]int {
+	before, counts := map[string]int{}, map[source.Range]int{}
+	for _, s := range t.slices {
+		for _, p := range s.Parts {
+			before[p.Range.Partition] += len(p.Records)
+			counts[source.Range{Partition: p.Range.Partition, Until: p.Range.Until}] = before[p.Range.Partition]
+		}
+	}
+	return counts
 }
 
 // drain cuts until all records have come.
 func (t *test[R]) drain(r source.Reader[R], q source.Request) {
 	t.Helper()
 	for t.seen < len(t.where) || t.h.Ends {
+		t.inTime()
 		s := t.cut(r, q)
 		t.take(s)
 		if s.End {
@@ -124,8 +185,14 @@ func (t *test[R]) drain(r source.Reader[R], q source.Request) {
 // take checks a slice and returns the values in it.
 func (t *test[R]) take(s source.Slice[R]) (values []string) {
 	t.Helper()
+	t.spread(s)
+	parts := map[string]bool{}
 	for _, part := range s.Parts {
 		at := part.Range
+		if parts[at.Partition] {
+			t.Fatalf("partition %q has two parts in a slice", at.Partition)
+		}
+		parts[at.Partition] = true
 		if from, known := t.until[at.Partition]; known && at.From != from {
 			t.Fatalf("a range of partition %q begins at %d, the one before ended at %d", at.Partition, at.From, from)
 		}
@@ -143,12 +210,51 @@ func (t *test[R]) take(s source.Slice[R]) (values []string) {
 			if want := t.next[where.partition]; where.index != want {
 				t.Fatalf("record %q came when %d records of its partition had, want %d", value, want, where.index)
 			}
+			if owner, known := t.owner[at.Partition]; known && owner != where.partition {
+				t.Fatalf("partition %q has record %q and others that are of another partition", at.Partition, value)
+			}
+			t.owner[at.Partition] = where.partition
 			t.next[where.partition]++
 			t.seen++
 		}
 	}
 	t.slices = append(t.slices, s)
 	return values
+}
+
+// spread checks how the batch divides the records.
+func (t *test[R]) spread(s source.Slice[R]) {
+	t.Helper()
+	if s.Spread != 0 && s.Spread != t.opts.Partitions {
+		t.Fatalf("Spread is %d; want 0, or Options.Partitions, %d", s.Spread, t.opts.Partitions)
+	}
+	if len(t.slices) > 0 && t.slices[0].Spread != s.Spread {
+		t.Fatalf("Spread is %d, and was %d in the first slice", s.Spread, t.slices[0].Spread)
+	}
+	partitions, want := s.Partitions(), s.Spread
+	if want == 0 {
+		want = len(s.Parts)
+	}
+	if len(partitions) != want {
+		t.Fatalf("the batch has %d partitions, want %d", len(partitions), want)
+	}
+	var in, out []string
+	for _, p := range s.Parts {
+		in = t.values(in, p.Records)
+	}
+	for _, p := range partitions {
+		out = t.values(out, p)
+	}
+	if !slices.Equal(in, out) {
+		t.Fatalf("the partitions of the batch have %q, its parts %q", out, in)
+	}
+}
+
+func (t *test[R]) values(all []string, records []R) []string {
+	for _, record := range records {
+		all = append(all, t.h.Value(record))
+	}
+	return all
 }
 
 // complete checks that every record has come, and is still what it was.
