@@ -56,7 +56,7 @@ func (in *input) Open(ctx context.Context, o source.Options) (source.Reader[Reco
 		return nil, err
 	}
 	o = o.Defaults()
-	p := &plan{config: c, session: s, replay: o.Replay, log: o.Logger.With("source", o.Name)}
+	p := &plan{config: c, session: s, replay: o.Replay, opts: o, log: o.Logger.With("source", o.Name)}
 	err = p.make(ctx, in.topics)
 	if err == nil && !s.settle() {
 		err = s.explain(ctx, ctx.Err())
@@ -76,6 +76,7 @@ type plan struct {
 	config  Config
 	session *session
 	replay  bool
+	opts    source.Options
 	log     *slog.Logger
 
 	parts []part
@@ -110,6 +111,7 @@ func (p *plan) make(ctx context.Context, topics []string) error {
 			return err
 		}
 	}
+	p.readOn(first)
 	var faults []error
 	for i := range p.parts {
 		part := &p.parts[i]
@@ -185,6 +187,23 @@ func (p *plan) start(ctx context.Context, of []spot, first, end map[spot]int64) 
 		}
 	}
 	return nil
+}
+
+// readOn makes the partitions go on where a checkpoint says; those that it does
+// not know have been added since and are read from their first record on.
+func (p *plan) readOn(first map[spot]int64) {
+	if len(p.opts.Positions) == 0 {
+		return
+	}
+	for i := range p.parts {
+		part := &p.parts[i]
+		if at, ok := p.opts.Position(part.String()); ok {
+			part.from = at.Offset
+		} else if len(p.config.Ranges) == 0 {
+			part.from = first[part.spot]
+			p.log.Info("kafka: a partition was added to the topic", "partition", part.String())
+		}
+	}
 }
 
 // fit makes part fit to what there is, or says that it does not; in a replay it

@@ -245,6 +245,9 @@ func (f *Feed[R]) Skip(until int64) {
 	f.buf.mu.Lock()
 	defer f.buf.mu.Unlock()
 	f.until = max(f.until, until)
+	if f.lacks {
+		f.buf.tell()
+	}
 }
 
 // ask wants what is there now to be given, answered the number of times that

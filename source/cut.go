@@ -34,8 +34,11 @@ func (b *Buffer[R]) Cut(ctx context.Context, r Request) (Slice[R], error) {
 	defer stop()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r.Mode == ByTime {
+	switch r.Mode {
+	case ByTime:
 		return b.byTime(ctx, r)
+	case Exact:
+		return b.exact(ctx, r)
 	}
 	if r.Mode != Arrived {
 		enough := min(r.MaxBytes, b.limit)
@@ -126,6 +129,76 @@ func (b *Buffer[R]) byTime(ctx context.Context, r Request) (Slice[R], error) {
 			return Slice[R]{}, err
 		}
 	}
+}
+
+// exact moves the records of the ranges into the slice as they arrive. Each feed
+// is one partition.
+func (b *Buffer[R]) exact(ctx context.Context, r Request) (Slice[R], error) {
+	until := make(map[string]Range, len(r.Ranges))
+	for _, r := range r.Ranges {
+		until[r.Partition] = r
+	}
+	for {
+		before, done := b.bytes, true
+		found := 0
+		for _, f := range b.feeds {
+			if f.place == nil {
+				return Slice[R]{}, fmt.Errorf("source %s: this source can't give a slice again", b.opts.Name)
+			}
+			want, ok := until[f.place.name]
+			if !ok {
+				continue
+			}
+			found++
+			if f.place.pos != want.From && f.cut.last == nil {
+				return Slice[R]{}, fmt.Errorf("source %s: partition %q is read from %d on, but the batch to be run again has what follows %d", b.opts.Name, want.Partition, f.place.pos, want.From)
+			}
+			n := 0
+			for n < len(f.marks) && f.marks[n].until <= want.Until {
+				n++
+			}
+			f.lacks = n == len(f.marks) && f.until < want.Until
+			if f.lacks && f.ended {
+				return Slice[R]{}, fmt.Errorf("source %s: partition %q ends at %d, but the batch to be run again goes up to %d", b.opts.Name, want.Partition, f.until, want.Until)
+			}
+			done = done && !f.lacks
+			f.take(n)
+		}
+		if b.err != nil {
+			return Slice[R]{}, b.err
+		}
+		if found < len(until) {
+			return Slice[R]{}, fmt.Errorf("source %s: the batch to be run again has %d partitions, of which %d are there", b.opts.Name, len(until), found)
+		}
+		if done {
+			return b.exactly(until), nil
+		}
+		if b.bytes < before {
+			b.room.Broadcast()
+		}
+		if err := b.wait(ctx, need{bytes: math.MaxInt64}); err != nil {
+			return Slice[R]{}, err
+		}
+	}
+}
+
+// exactly completes a slice of the given ranges.
+func (b *Buffer[R]) exactly(until map[string]Range) Slice[R] {
+	s := b.slice()
+	parts := s.Parts[:0]
+	for _, p := range s.Parts {
+		if want, ok := until[p.Range.Partition]; ok {
+			p.Range.Until = want.Until
+			parts = append(parts, p)
+		}
+	}
+	for _, f := range b.feeds {
+		if want, ok := until[f.place.name]; ok {
+			f.place.pos = want.Until
+		}
+	}
+	s.Parts = parts
+	return s
 }
 
 // hopeless says that a feed can hold no more and no record in it has a time.

@@ -58,15 +58,16 @@ func (s *function[T]) Open(ctx context.Context, o Options) (Reader[T], error) {
 	}
 	b := NewBuffer[T](o)
 	b.Spread()
-	feed := b.Feed("", 0)
+	at, _ := o.Position("")
+	n := at.Offset
+	feed := b.Feed("", n)
 	b.Go(func(ctx context.Context) (err error) {
-		var n int64
 		defer func() {
 			if p := recover(); p != nil {
 				err = fmt.Errorf("source: function: element %d: panic: %v\n%s", n, p, debug.Stack())
 			}
 		}()
-		for v, err := range s.f(ctx, 0) {
+		for v, err := range s.f(ctx, n) {
 			if err != nil {
 				return fmt.Errorf("source: function: element %d: %w", n, err)
 			}

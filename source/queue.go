@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -24,7 +25,15 @@ func (q queue[T]) Open(_ context.Context, o Options) (Reader[T], error) {
 	if o.Replay {
 		return nil, errors.New("source: a queue has no record times to replay by; use stream.Step as the App's Ticks")
 	}
-	return &queueReader[T]{batches: q, parts: o.Defaults().Partitions}, nil
+	r := &queueReader[T]{batches: q, parts: o.Defaults().Partitions}
+	if at, ok := o.Position(""); ok {
+		r.given = at.Offset
+		next, err := strconv.Atoi(at.Mark)
+		if r.next = next; err != nil || next < 0 || next > len(q) {
+			return nil, fmt.Errorf("source: the checkpoint is after %q batches of a queue, which has %d", at.Mark, len(q))
+		}
+	}
+	return r, nil
 }
 
 type queueReader[T any] struct {
@@ -34,7 +43,9 @@ type queueReader[T any] struct {
 	next    int
 }
 
-func (r *queueReader[T]) Cut(context.Context, Request) (Slice[T], error) {
+// Cut gives the next batch, which is what an Exact request asks for too.
+
+func (r *queueReader[T]) Cut(_ context.Context, q Request) (Slice[T], error) {
 	var batch []T
 	if r.next < len(r.batches) {
 		batch = slices.Clone(r.batches[r.next]) // the batch owns its records, the caller its slice
@@ -42,7 +53,10 @@ func (r *queueReader[T]) Cut(context.Context, Request) (Slice[T], error) {
 	}
 	from := r.given
 	r.given += int64(len(batch))
-	part := Part[T]{Range: Range{From: from, Until: r.given}, Records: batch}
+	part := Part[T]{Range: Range{From: from, Until: r.given, Mark: strconv.Itoa(r.next)}, Records: batch}
+	if q.Mode == Exact && (len(q.Ranges) != 1 || q.Ranges[0] != part.Range) {
+		return Slice[T]{}, fmt.Errorf("source: queue: the batch to be run again is %v, the queue has %v", q.Ranges, part.Range)
+	}
 	return Slice[T]{Parts: []Part[T]{part}, Spread: r.parts, End: r.next >= len(r.batches)}, nil
 }
 

@@ -63,6 +63,12 @@ type Options struct {
 	// partitions of its own.
 	Partitions int
 
+	// Positions is where the partitions are to be read on, if a checkpoint says
+	// so: what Range.Until and Range.Mark were of the last slice that counts. A
+	// partition that is not among them begins as usual. Nil means that there is
+	// no checkpoint; empty that nothing has been read yet.
+	Positions []Position
+
 	Prefetch      int64        // bytes to read ahead at most
 	MaxBatchBytes int64        // bytes a batch may hold of this source
 	Logger        *slog.Logger // never nil after Defaults
@@ -83,6 +89,23 @@ func (o Options) Defaults() Options {
 	return o
 }
 
+// Position is where a partition is to be read on.
+type Position struct {
+	Partition string
+	Offset    int64
+	Mark      string // see Range
+}
+
+// Position returns the position that a checkpoint has of a partition.
+func (o Options) Position(partition string) (p Position, ok bool) {
+	for _, p := range o.Positions {
+		if p.Partition == partition {
+			return p, true
+		}
+	}
+	return Position{}, false
+}
+
 // Mode is how a slice is bounded.
 type Mode int
 
@@ -96,13 +119,19 @@ const (
 	// Filled waits until MaxBytes are there, or all that the reader may hold, or
 	// the source has ended.
 	Filled
+	// Exact takes what Request.Ranges says, in that order, waiting until it is
+	// there: a batch that was begun before a crash is run again. Only the first
+	// slices after Open are exact, and their ranges follow Options.Positions. If
+	// what was there is gone, Cut fails and says so.
+	Exact
 )
 
 // Request asks for the slice of one batch.
 type Request struct {
 	Time     time.Time // of the batch: the end of its interval
 	Mode     Mode
-	MaxBytes int64 // 0 means Options.MaxBatchBytes
+	MaxBytes int64   // 0 means Options.MaxBatchBytes
+	Ranges   []Range // if Mode is Exact
 }
 
 // Slice is what one batch holds of a source.
@@ -157,6 +186,23 @@ type Part[R any] struct {
 type Range struct {
 	Partition   string // such as "twitter/0" or "logs/access.log"
 	From, Until int64
+
+	// Mark is what else a source has to know to read on at Until, in any form,
+	// such as what a file looked like. It is kept in checkpoints; most sources
+	// leave it empty.
+	Mark string
+}
+
+// Volatile is a Source whose records can't be read again. In a program with a
+// checkpoint, what a batch holds of it is written there before the batch runs;
+// what was fetched and is in no batch yet is lost in a crash.
+type Volatile[R any] interface {
+	Source[R]
+
+	// AppendRecord appends the bytes of a record to dst, and DecodeRecord makes
+	// the record of them again, keeping none of data.
+	AppendRecord(dst []byte, r R) ([]byte, error)
+	DecodeRecord(data []byte) (R, error)
 }
 
 // Stats is a reader's own account of itself.
