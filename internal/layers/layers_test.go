@@ -31,6 +31,7 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"batch":                    {ours: []string{"internal/hash"}, libraries: []string{"golang.org/x/exp/constraints"}},
 	"internal/state":           {ours: []string{"batch", "internal/hash"}},
 	"internal/plan":            {},
+	"internal/shape":           {ours: []string{"codec"}},
 	// what needs a library
 	"codec/fastjson": {ours: []string{"codec"}, libraries: []string{"github.com/goccy/go-json"}},
 	"kafka":          {ours: []string{"sink", "source"}, libraries: []string{"github.com/IBM/sarama", "github.com/rcrowley/go-metrics"}},
