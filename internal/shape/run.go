@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/bits"
 	"reflect"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -130,7 +131,9 @@ func appendUvarint(dst []byte, x uint64) []byte {
 // the heap: see format.heap.
 func hide(p unsafe.Pointer) unsafe.Pointer {
 	x := uintptr(p)
-	return *(*unsafe.Pointer)(unsafe.Pointer(&x))
+	hidden := *(*unsafe.Pointer)(unsafe.Pointer(&x))
+	runtime.KeepAlive(p)
+	return hidden
 }
 
 func appendMarshaled(dst []byte, o *op, p unsafe.Pointer) ([]byte, error) {
@@ -614,6 +617,8 @@ func sameOps(ops []op, a, b unsafe.Pointer) bool {
 			} else {
 				same = sameOps(o.elem, x, y)
 			}
+		case codeTime:
+			same = *(*time.Time)(p) == *(*time.Time)(q) || sameBytes(ops[i:i+1], a, b)
 		default: // maps and marshalers, by their bytes
 			same = sameBytes(ops[i:i+1], a, b)
 		}

@@ -191,8 +191,9 @@ func (f Format[T]) Reading(stored string, accept bool) (func(data []byte) (T, []
 	return func(data []byte) (T, []byte, error) { return decode[T](ops, c.heap, data) }, nil
 }
 
-// Equal says whether a and b have the same encoding. A value that can't be
-// encoded equals none.
+// Equal says whether a and b have the same encoding. It encodes them only where
+// it must, as with maps and marshalers; a value that can't be encoded then equals
+// none.
 func (f Format[T]) Equal(a, b T) bool {
 	switch {
 	case f.f == nil:
