@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/bits"
 	"reflect"
 	"runtime"
 	"slices"
@@ -418,7 +417,7 @@ func decodeMap(data []byte, o *op) (unsafe.Pointer, []byte, error) {
 	if isNil || err != nil {
 		return nil, data, err
 	}
-	if o.min == 0 && n > 1 {
+	if o.min == 0 && n > 1 { // before room is made for them
 		return nil, nil, unordered(o.path)
 	}
 	m := reflect.MakeMapWithSize(o.typ, n)
@@ -550,7 +549,7 @@ func uvarint(data []byte) (x uint64, k int) {
 		return uint64(data[0]), 1
 	}
 	x, k = binary.Uvarint(data)
-	if k > 1 && data[k-1] == 0 || k > 1 && k != (bits.Len64(x)+6)/7 {
+	if k > 1 && data[k-1] == 0 {
 		return 0, -k
 	}
 	return x, k
