@@ -1,0 +1,4 @@
+package checkpoint
+
+// ViewOn is View on another disk.
+var ViewOn = viewOn
