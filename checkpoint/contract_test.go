@@ -13,7 +13,7 @@ import (
 
 // TestMain is also the process that holds a directory or is killed.
 func TestMain(m *testing.M) {
-	if run := map[string]func(string){}[os.Getenv("CHECKPOINT_CHILD")]; run != nil {
+	if run := children[os.Getenv("CHECKPOINT_CHILD")]; run != nil {
 		run(os.Getenv("CHECKPOINT_DIR"))
 		os.Exit(0)
 	}

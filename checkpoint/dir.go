@@ -80,23 +80,28 @@ func (d dir) Open(ctx context.Context) (Session, error) {
 }
 
 // mkdir makes a directory whose name lasts. One that is there may have been made
-// by a process that crashed before it could see to that.
+// by a process that ended before it had seen to that; those above it last, since
+// they did before it was made.
 func (d dir) mkdir(path string) error {
-	err := d.disk.Mkdir(path)
 	above := filepath.Dir(path)
-	if errors.Is(err, fs.ErrNotExist) && above != path {
+	if above == path {
+		return nil
+	}
+	exists, err := d.disk.Exists(path)
+	if err != nil {
+		return failed("mkdir", path, err)
+	}
+	if !exists {
 		if err := d.mkdir(above); err != nil {
 			return err
 		}
-		err = d.disk.Mkdir(path)
-	}
-	made := err == nil
-	if !made && !errors.Is(err, fs.ErrExist) {
-		return failed("mkdir", path, err)
+		if err := d.disk.Mkdir(path); err != nil && !errors.Is(err, fs.ErrExist) { // another process was faster
+			return failed("mkdir", path, err)
+		}
 	}
 	err = d.disk.Sync(above)
-	if !made && errors.Is(err, fs.ErrPermission) {
-		return nil // what was made by somebody else, who could write there
+	if exists && errors.Is(err, fs.ErrPermission) {
+		return nil // made by somebody else, who may write there
 	}
 	return failed("sync", above, err)
 }
