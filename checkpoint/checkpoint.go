@@ -29,7 +29,8 @@ type Store interface {
 type Session interface {
 	// Put stores a blob under a new name: all of it or nothing. It lasts when
 	// Put returns nil. After an error or a crash it may be there, whole, or
-	// not. A name that is there already is fs.ErrExist, and stays as it is.
+	// not; Put may be called again, and returns fs.ErrExist if it is there.
+	// A name that is there stays as it is.
 	// The price is that of two fsyncs at most.
 	Put(ctx context.Context, name string, data []byte) error
 

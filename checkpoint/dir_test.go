@@ -48,6 +48,17 @@ func TestDirLogThatFailedIsAtItsEnd(t *testing.T) {
 // file is how a message names a file.
 func file(name string) string { return filepath.Join(place, name) }
 
+func TestDirPutIsTriedAgain(t *testing.T) {
+	for step := 1; step <= 7; step++ { // the last is the sync of the directory, when the name is there
+		d := disk.NewSim(1)
+		s := open(t, checkpoint.On(d, place))
+		d.FailAt(d.Steps()+step, syscall.EIO)
+		require.ErrorIs(t, s.Put(ctx, "blob", []byte("first")), syscall.EIO, step)
+		require.NoError(t, s.Put(ctx, "blob", []byte("again")), step)
+		require.Equal(t, map[string]string{"blob": "again"}, read(t, s, "again"))
+	}
+}
+
 func TestDirErrors(t *testing.T) {
 	for name, test := range map[string]struct {
 		step int // of Open, a Put and an Append
