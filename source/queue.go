@@ -26,7 +26,7 @@ func (q queue[T]) Open(_ context.Context, o Options) (Reader[T], error) {
 		return nil, errors.New("source: a queue has no record times to replay by; use stream.Step as the App's Ticks")
 	}
 	r := &queueReader[T]{batches: q, parts: o.Defaults().Partitions}
-	if at, ok := o.Position(""); ok {
+	if at, ok := o.Position(""); ok && at.Mark != "" {
 		r.given = at.Offset
 		next, err := strconv.Atoi(at.Mark)
 		if r.next = next; err != nil || next < 0 || next > len(q) {

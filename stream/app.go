@@ -8,10 +8,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/godstream/godstream/batch"
 	"github.com/godstream/godstream/internal/engine"
 	"github.com/godstream/godstream/internal/plan"
+	"github.com/godstream/godstream/window"
 )
 
 // App is one streaming program: streams are declared on it, then it runs. Many
@@ -33,6 +35,11 @@ type App struct {
 	finishers []func(*engine.Batch)
 	forgetter []func()
 	failures  []*failureCount
+
+	keepers []keeper
+	windows []window.Window
+	keepFor time.Duration // after a batch with records, since windows on windows may show it
+	durable
 }
 
 // New makes an App. What is wrong with c is reported by Run.
@@ -86,12 +93,13 @@ func (a *App) Run(ctx context.Context) error {
 		return fmt.Errorf("stream: app %s: %w", a.config.Name, err)
 	}
 	c := a.config
-	c.Logger.Info("started", "app", c.Name, "interval", c.Interval, "workers", c.Workers)
-	err := engine.Run(ctx, engine.Config{
+	run := engine.Config{
 		Name: c.Name, Interval: c.Interval, Ticks: c.Ticks, Start: c.Start, MaxPending: c.MaxPending,
 		MaxBatchBytes: c.MaxBatchBytes, MaxReplayBatchBytes: c.MaxReplayBatchBytes, MaxGap: c.MaxGap,
-		DrainTimeout: c.DrainTimeout, KeepTicks: len(a.observers) > 0, Logger: c.Logger,
-	}, a.program, &a.monitor, &a.stop)
+		DrainTimeout: c.DrainTimeout, Windows: a.windows, KeepFor: a.keepFor, Logger: c.Logger,
+	}
+	c.Logger.Info("started", "app", c.Name, "interval", c.Interval, "workers", c.Workers)
+	err := a.recoverAndRun(ctx, run)
 	done := a.monitor.Counts()
 	c.Logger.Info("ended", "app", c.Name, "batches", done.Done, "records", done.Records, "undone", done.Undone)
 	if err != nil {
@@ -161,6 +169,14 @@ func (a *App) reject(format string, values ...any) {
 	if a == nil { // the stream is zero, which is a fault of whoever made it
 		return
 	}
+	f := a.fault(format, values...)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.faults = append(a.faults, f)
+}
+
+// fault is a fault at the line that called this package.
+func (a *App) fault(format string, values ...any) *Fault {
 	f := &Fault{Err: fmt.Errorf(format, values...)}
 	var callers [32]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
@@ -173,9 +189,7 @@ func (a *App) reject(format string, values ...any) {
 			break
 		}
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.faults = append(a.faults, f)
+	return f
 }
 
 const thisPackage = "github.com/godstream/godstream/stream."

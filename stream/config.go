@@ -80,6 +80,11 @@ type Config struct {
 	// Run has ended. The default is ten intervals, at least ten seconds.
 	DrainTimeout time.Duration
 
+	// SaveEvery is how often a program with a checkpoint saves what its operators
+	// keep; after a crash, the batches since then run again. The last one is saved
+	// too. The default is ten seconds.
+	SaveEvery time.Duration
+
 	// Logger gets what the operator of a program should know. Batches are
 	// logged at level Debug. The default is slog.Default().
 	Logger *slog.Logger
@@ -102,6 +107,7 @@ func (c *Config) check() error {
 	fault(c.Prefetch < 0, "Prefetch is negative: %d", c.Prefetch)
 	fault(c.MaxReplayBatchBytes < 0, "MaxReplayBatchBytes is negative: %d", c.MaxReplayBatchBytes)
 	fault(c.MaxGap < 0, "MaxGap is negative: %d", c.MaxGap)
+	fault(c.SaveEvery < 0, "SaveEvery is negative: %v", c.SaveEvery)
 	fault(c.DrainTimeout < 0, "DrainTimeout is negative: %v", c.DrainTimeout)
 
 	c.Name = cmp.Or(c.Name, "app")
@@ -114,6 +120,7 @@ func (c *Config) check() error {
 	c.MaxReplayBatchBytes = cmp.Or(c.MaxReplayBatchBytes, 1<<30)
 	c.MaxGap = cmp.Or(c.MaxGap, 100_000)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, max(10*c.Interval, 10*time.Second))
+	c.SaveEvery = cmp.Or(c.SaveEvery, 10*time.Second)
 	if c.Start.IsZero() {
 		c.Start = time.Unix(0, 0).UTC()
 	}

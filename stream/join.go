@@ -15,6 +15,9 @@ type Grouped[V, W any] = batch.Grouped[V, W]
 // Opt is a value that may be absent, such as a side of an outer join.
 type Opt[T any] = batch.Opt[T]
 
+// Some is a value that is there.
+func Some[T any](v T) Opt[T] { return batch.Some(v) }
+
 // CoGroup gives, for each key that either stream has in a batch, its values by
 // side. Keys come out in order of first appearance on the left, then on the
 // right. It costs memory for every value, and so do the joins, which are made

@@ -37,6 +37,7 @@ type node[T any] struct {
 	id      plan.ID
 	env     *batch.Env
 	period  time.Duration // between batches: the App's interval, or a window's slide
+	reach   time.Duration // how long after a batch the windows before the stream show what it held
 	compute func(b *engine.Batch, env *batch.Env) batch.Batch[T]
 
 	readers int // in each batch
@@ -82,6 +83,11 @@ func add[T any](a *App, n plan.Node, opts []Option, compute func(c nodeConfig) f
 		compute = func(nodeConfig) func(*engine.Batch, *batch.Env) batch.Batch[T] { return nil }
 	}
 	node := &node[T]{id: id, env: a.env(c.name), period: a.period(inputs), compute: compute(c)}
+	for _, in := range inputs {
+		if in.App() == a {
+			node.reach = max(node.reach, in.reach())
+		}
+	}
 	a.sealers = append(a.sealers, func(readers []int, _ []bool) { node.readers = readers[id] })
 	a.forgetter = append(a.forgetter, func() { node.held, node.at = batch.Batch[T]{}, 0 })
 	return Stream[T]{app: a, node: node}
@@ -93,10 +99,12 @@ type input interface {
 	Name() string
 	id() plan.ID
 	period() time.Duration
+	reach() time.Duration
 }
 
 func (s Stream[T]) id() plan.ID           { return s.node.id }
 func (s Stream[T]) period() time.Duration { return s.node.period }
+func (s Stream[T]) reach() time.Duration  { return s.node.reach }
 
 // period is the time between the batches of an operator on these streams.
 func (a *App) period(inputs []input) time.Duration {

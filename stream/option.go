@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/godstream/godstream/codec"
 )
 
 // Option adjusts an operator or an output. Which ones it can be given to is said
@@ -22,6 +24,10 @@ type nodeConfig struct {
 	location   *time.Location
 	descending bool
 	keep       int
+	timeout    time.Duration
+	initial    any // []Pair[K, S]
+	codec      any // codec.Codec[S]
+	named      bool
 	fault      string
 }
 
@@ -31,7 +37,7 @@ type nodeConfig struct {
 // what keeps state.
 func Name(name string) Option {
 	return Option{name: "Name", apply: func(c *nodeConfig) {
-		c.name = name
+		c.name, c.named = name, true
 		if name == "" {
 			c.fault = "Name is empty"
 		}
@@ -88,6 +94,32 @@ func KeepFailures(n int) Option {
 			c.fault = "KeepFailures is negative"
 		}
 	}}
+}
+
+// Timeout makes [MapWithState] forget a key that has had no data for longer than
+// d of batch time.
+func Timeout(d time.Duration) Option {
+	return Option{name: "Timeout", ops: []string{"mapWithState"}, apply: func(c *nodeConfig) {
+		c.timeout = d
+		if d <= 0 {
+			c.fault = "Timeout is not positive"
+		}
+	}}
+}
+
+// InitialState gives [UpdateStateByKey] and [MapWithState] states to begin with,
+// of keys that take part from the first batch on. They only count in a program
+// that begins without a checkpoint. The slice must not be changed.
+func InitialState[K comparable, S any](states []Pair[K, S]) Option {
+	return Option{name: "InitialState", ops: []string{"updateStateByKey", "mapWithState"}, apply: func(c *nodeConfig) { c.initial = states }}
+}
+
+// StateCodec is how an operator's states, or the elements or values that a window
+// keeps, are written to a checkpoint, for types that have no built-in form: those
+// with unexported fields, interfaces, functions or channels.
+func StateCodec[S any](of codec.Codec[S]) Option {
+	return Option{name: "StateCodec", ops: []string{"updateStateByKey", "mapWithState", "window", "reduceByWindow", "reduceByKeyAndWindow", "groupByKeyAndWindow"},
+		apply: func(c *nodeConfig) { c.codec = of }}
 }
 
 // options applies opts for an operation, noting those that make no sense.

@@ -2,6 +2,8 @@ package stream
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/godstream/godstream/batch"
 	"github.com/godstream/godstream/internal/engine"
 	"github.com/godstream/godstream/internal/plan"
+	"github.com/godstream/godstream/internal/state"
 	"github.com/godstream/godstream/source"
 )
 
@@ -35,7 +38,10 @@ func From[R any](a *App, src source.Source[R], opts ...Option) Stream[R] {
 			return batch.Of(b.Slices[place].Elements.(source.Slice[R]).Partitions()...).With(env)
 		}
 	})
-	a.program.Sources = append(a.program.Sources, &opened[R]{app: a, name: s.Name(), source: src})
+	o := &opened[R]{app: a, name: s.Name(), source: src}
+	o.volatile, _ = src.(source.Volatile[R])
+	a.program.Sources = append(a.program.Sources, o)
+	a.sources = append(a.sources, o)
 	return s
 }
 
@@ -44,6 +50,10 @@ type opened[R any] struct {
 	app    *App
 	name   string
 	source source.Source[R]
+
+	volatile  source.Volatile[R] // nil if the source can give its records again
+	positions []source.Position  // where it goes on
+	again     [][]byte           // the records of batches that are run again, if it is volatile
 
 	mu     sync.Mutex // Stats may be called while the source is being opened or closed
 	reader source.Reader[R]
@@ -55,7 +65,7 @@ func (o *opened[R]) Open(ctx context.Context) error {
 	c := o.app.config
 	r, err := o.source.Open(ctx, source.Options{
 		Name: o.name, App: c.Name, Replay: c.Ticks == Replay, Partitions: c.Partitions, Prefetch: c.Prefetch,
-		MaxBatchBytes: o.app.program.Share(c.MaxBatchBytes), Logger: c.Logger,
+		MaxBatchBytes: o.app.program.Share(c.MaxBatchBytes), Positions: o.positions, Logger: c.Logger,
 	})
 	if err != nil {
 		return err
@@ -67,18 +77,98 @@ func (o *opened[R]) Open(ctx context.Context) error {
 }
 
 func (o *opened[R]) Cut(ctx context.Context, r source.Request) (engine.Slice, error) {
-	slice, err := o.reader.Cut(ctx, r)
+	var slice source.Slice[R]
+	var err error
+	switch {
+	case r.Mode == source.Exact && len(r.Ranges) == 0: // it was not there, or had nothing
+		return o.Nothing(), nil
+	case r.Mode == source.Exact && o.volatile != nil:
+		slice, err = o.decode(r.Ranges)
+	default:
+		slice, err = o.reader.Cut(ctx, r)
+	}
 	if err != nil {
 		return engine.Slice{}, err
 	}
+	out := sliced(slice)
+	for _, r := range out.Ranges {
+		at, _ := source.Options{Positions: o.positions}.Position(r.Partition)
+		out.Moved = out.Moved || r.From != r.Until || r.Mark != at.Mark
+	}
+	o.positions = nil // only of use the first time
+	return out, nil
+}
+
+func (o *opened[R]) Nothing() engine.Slice { return sliced(source.Slice[R]{}) }
+
+// sliced forgets the type of a slice.
+func sliced[R any](slice source.Slice[R]) engine.Slice {
 	out := engine.Slice{Elements: slice, End: slice.End, Ranges: make([]source.Range, len(slice.Parts))}
 	for p, part := range slice.Parts {
 		out.Ranges[p] = part.Range
 		out.Records += int64(len(part.Records))
 		out.Bytes += part.Bytes
 	}
-	return out, nil
+	return out
 }
+
+// encode makes bytes of the records of a slice, if they can't be read again: how
+// many partitions they are spread over and, for each part, the number of records
+// and each record with its length.
+func (o *opened[R]) encode(s engine.Slice) (bytes []byte, err error) {
+	if o.volatile == nil {
+		return nil, nil
+	}
+	slice := s.Elements.(source.Slice[R])
+	bytes = binary.AppendUvarint([]byte{}, uint64(slice.Spread))
+	var record []byte
+	for _, part := range slice.Parts {
+		bytes, err = state.AppendAll(bytes, [][]R{part.Records}, func(dst []byte, r R) ([]byte, error) {
+			if record, err = o.volatile.AppendRecord(record[:0], r); err != nil {
+				return nil, err
+			}
+			return append(binary.AppendUvarint(dst, uint64(len(record))), record...), nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("write a record of %s ahead: %w", o.name, err)
+		}
+	}
+	return bytes, nil
+}
+
+// decode makes the slice again that was written ahead.
+func (o *opened[R]) decode(ranges []source.Range) (slice source.Slice[R], err error) {
+	if len(o.again) == 0 {
+		return slice, errors.New("its records are not in the log")
+	}
+	data := o.again[0]
+	o.again = o.again[1:]
+	spread, n := binary.Uvarint(data)
+	if n <= 0 {
+		return slice, errors.New("its records in the log are cut off")
+	}
+	data, slice.Spread = data[n:], int(spread)
+	for _, r := range ranges {
+		part := source.Part[R]{Range: r}
+		part.Records, data, err = state.ReadAll(data, func(data []byte) (r R, rest []byte, err error) {
+			size, n := binary.Uvarint(data)
+			if n <= 0 || size > uint64(len(data)-n) {
+				return r, nil, errors.New("it is cut off")
+			}
+			part.Bytes += int64(size)
+			r, err = o.volatile.DecodeRecord(data[n : n+int(size)])
+			return r, data[n+int(size):], err
+		})
+		if err != nil {
+			return slice, fmt.Errorf("its records in the log: %w", err)
+		}
+		slice.Parts = append(slice.Parts, part)
+	}
+	return slice, nil
+}
+
+func (o *opened[R]) goOn(at []source.Position, again [][]byte) { o.positions, o.again = at, again }
+func (o *opened[R]) isVolatile() bool                          { return o.volatile != nil }
 
 func (o *opened[R]) Commit(ctx context.Context, done []source.Range) error {
 	return o.reader.Commit(ctx, done)

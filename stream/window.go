@@ -25,9 +25,14 @@ func Window[T any](s Stream[T], w window.Window, opts ...Option) Stream[T] {
 		elements batch.Batch[T]
 	}
 	var panes []pane // oldest first
-	return windowed(s, "window", w, opts, func(at time.Time, in batch.Batch[T]) {
+	var keep *panesKeeper[T]
+	var c nodeConfig
+	out := windowed(s, "window", w, opts, &c, func(at time.Time, in batch.Batch[T]) {
 		panes = slices.DeleteFunc(panes, func(p pane) bool { return !w.Covers(at, p.at) })
-		panes = append(panes, pane{at, batch.Store(in)})
+		stored := batch.Store(in)
+		panes = append(panes, pane{at, stored})
+		keep.leave(at.Add(-w.Length))
+		keep.enter(at, batch.Slices(stored))
 	}, func() batch.Batch[T] {
 		covered := make([]batch.Batch[T], len(panes))
 		for i, p := range panes {
@@ -35,6 +40,13 @@ func Window[T any](s Stream[T], w window.Window, opts ...Option) Stream[T] {
 		}
 		return batch.Union(covered...)
 	})
+	if s.app == nil {
+		return out
+	}
+	keep = keepPanes(s.app, out.node.id, out.Name(), "window", c, formOf[T](c), func() int { return len(panes) }, func(at time.Time, elements []T) {
+		panes = append(panes, pane{at, batch.Of(elements)})
+	})
+	return out
 }
 
 // CountByWindow gives exactly one number at each slide: how many elements the
@@ -46,16 +58,32 @@ func CountByWindow[T any](s Stream[T], w window.Window, opts ...Option) Stream[i
 		n  int64
 	}
 	var panes []pane
-	return windowed(s, "countByWindow", w, opts, func(at time.Time, in batch.Batch[T]) {
+	var keep *panesKeeper[int64]
+	var c nodeConfig
+	out := windowed(s, "countByWindow", w, opts, &c, func(at time.Time, in batch.Batch[T]) {
+		keep.leave(at.Add(-w.Length))
 		for len(panes) > 0 && !w.Covers(at, panes[0].at) {
 			total -= panes[0].n
 			panes = panes[1:]
 		}
 		for n := range batch.Count(in).All() {
+			if n > 0 {
+				total += n
+				panes = append(panes, pane{at, n})
+				keep.enter(at, [][]int64{{n}})
+			}
+		}
+	}, func() batch.Batch[int64] { return batch.Of([]int64{total}) })
+	if s.app == nil {
+		return out
+	}
+	keep = keepPanes(s.app, out.node.id, out.Name(), "countByWindow", c, formOf[int64](c), func() int { return len(panes) }, func(at time.Time, n []int64) {
+		for _, n := range n {
 			total += n
 			panes = append(panes, pane{at, n})
 		}
-	}, func() batch.Batch[int64] { return batch.Of([]int64{total}) })
+	})
+	return out
 }
 
 // ReduceByWindow combines all elements that the window covers into one, oldest
@@ -137,18 +165,27 @@ func GroupByKeyAndWindow[K comparable, V any](s Stream[Pair[K, V]], w window.Win
 func byKeyAndWindow[T any, K comparable, V any](s Stream[T], op string, w window.Window, opts []Option,
 	pane func(batch.Batch[T]) batch.Batch[Pair[K, V]], combine, inverse func(a, b V) V) Stream[Pair[K, V]] {
 	kept, partitions := state.NewWindow[K](combine, inverse), 1
-	return windowed(s, op, w, opts, func(at time.Time, in batch.Batch[T]) {
-		kept.Leave(at.Add(-w.Length))
+	var keep *panesKeeper[Pair[K, V]]
+	var c nodeConfig
+	out := windowed(s, op, w, opts, &c, func(at time.Time, in batch.Batch[T]) {
 		reduced := batch.Slices(pane(in))
+		keep.leave(at.Add(-w.Length))
+		keep.enter(at, reduced)
+		kept.Leave(at.Add(-w.Length))
 		kept.Enter(at, reduced...)
 		partitions = len(reduced)
 	}, func() batch.Batch[Pair[K, V]] { return batch.Split(kept.Pairs(), partitions) })
+	if s.app == nil {
+		return out
+	}
+	keep = keepPanes(s.app, out.node.id, out.Name(), op, c, formOfPairs[K, V](c), kept.Len, func(at time.Time, pairs []Pair[K, V]) { kept.Enter(at, pairs) })
+	return out
 }
 
 // windowed declares an operator on a window. It shows every batch of s to enter
 // that a window will cover, and at each slide it gives what result returns, which
 // is called after enter.
-func windowed[T, U any](s Stream[T], op string, w window.Window, opts []Option,
+func windowed[T, U any](s Stream[T], op string, w window.Window, opts []Option, c *nodeConfig,
 	enter func(at time.Time, in batch.Batch[T]), result func() batch.Batch[U]) Stream[U] {
 	if s.app == nil {
 		return Stream[U]{}
@@ -164,7 +201,8 @@ func windowed[T, U any](s Stream[T], op string, w window.Window, opts []Option,
 			seen = b.Seq
 		}
 	}
-	out := add(s.app, plan.Node{Op: op, Detail: w.String()}, opts, func(nodeConfig) func(*engine.Batch, *batch.Env) batch.Batch[U] {
+	out := add(s.app, plan.Node{Op: op, Detail: w.String()}, opts, func(conf nodeConfig) func(*engine.Batch, *batch.Env) batch.Batch[U] {
+		*c = conf
 		return func(b *engine.Batch, env *batch.Env) batch.Batch[U] {
 			observe(b, env)
 			return result().With(env)
@@ -172,6 +210,12 @@ func windowed[T, U any](s Stream[T], op string, w window.Window, opts []Option,
 	}, s)
 	parent := s.node.period
 	out.node.period = w.Slide
+	out.node.reach = s.node.reach + w.Length
+	if s.node.reach == 0 {
+		s.app.windows = append(s.app.windows, w)
+	} else { // which ticks a window on windows needs is not worth the arithmetic
+		s.app.keepFor = max(s.app.keepFor, out.node.reach)
+	}
 	needed := false
 	s.app.sealers = append(s.app.sealers, func(_ []int, all []bool) { needed = all[out.node.id] })
 	s.app.observers = append(s.app.observers, func(b *engine.Batch) {

@@ -126,8 +126,9 @@ func TestStreamsOfDifferentPeriodsAreNotCombined(t *testing.T) {
 	require.ErrorContains(t, err, "countByWindow of numbers: the window's length is not positive: 0s")
 }
 
-// While a program is behind, a tick that a window needs is not merged away.
-func TestTicksOfWindowsAreNotMerged(t *testing.T) {
+// While a program is behind, a tick whose windows show what no later one does is
+// run, without new records; others are merged.
+func TestTicksThatWindowsNeedAreNotMerged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := stream.New(stream.Config{Interval: time.Second, MaxPending: 1, Logger: quiet})
 		began := time.Now()
@@ -149,16 +150,23 @@ func TestTicksOfWindowsAreNotMerged(t *testing.T) {
 			}
 			return nil
 		})
-		out := streamtest.Collect(stream.CountByWindow(s, window.Tumbling(2*time.Second)))
+		sliding := streamtest.Collect(stream.CountByWindow(s, window.Sliding(8*time.Second, time.Second)))
+		tumbling := streamtest.Collect(stream.CountByWindow(s, window.Tumbling(4*time.Second)))
+		two := streamtest.Collect(stream.CountByWindow(s, window.Tumbling(2*time.Second)))
 		require.NoError(t, app.Run(t.Context()))
-		total := int64(0)
-		for i, at := range out.Times() {
-			require.Equal(t, time.Duration(2*(i+1))*time.Second, at.Sub(began), "every window is there")
-			total += out.Batch(i)[0]
-		}
-		require.EqualValues(t, 12, total)
-		require.Zero(t, app.Stats().Merged)
+		require.Equal(t, []string{"1:1", "2:2", "4:2", "7:7", "8:8", "9:8", "10:8", "11:9", "12:10"}, counts(began, sliding))
+		require.Equal(t, []string{"4:2", "8:6", "12:4"}, counts(began, tumbling))
+		require.Equal(t, []string{"2:2", "4:0", "8:6", "10:2", "12:2"}, counts(began, two))
+		require.EqualValues(t, 3, app.Stats().Merged)
 	})
+}
+
+// counts is what came out at which second.
+func counts(began time.Time, out *streamtest.Collected[int64]) (all []string) {
+	for i, at := range out.Times() {
+		all = append(all, fmt.Sprintf("%d:%d", at.Sub(began)/time.Second, out.Batch(i)[0]))
+	}
+	return all
 }
 
 func TestPanicWhileAWindowFills(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/godstream/godstream/source"
+	"github.com/godstream/godstream/window"
 )
 
 // Config is how a program runs. The fields have been checked.
@@ -34,7 +35,10 @@ type Config struct {
 	MaxReplayBatchBytes int64
 	MaxGap              int
 	DrainTimeout        time.Duration
-	KeepTicks           bool // late ticks are not merged, since a window may need each of them
+	Windows             []window.Window // of the program; a tick that they need is not merged
+	KeepFor             time.Duration   // no tick is merged so long after a batch with records
+	Journal             Journal         // nil if nothing is to last
+	Resume              Resume
 	Logger              *slog.Logger
 }
 
@@ -51,6 +55,7 @@ type Source interface {
 	Name() string
 	Open(ctx context.Context) error
 	Cut(ctx context.Context, r source.Request) (Slice, error)
+	Nothing() Slice // a slice without records
 	Next(ctx context.Context) (time.Time, bool, error)
 	Commit(ctx context.Context, done []source.Range) error
 	Close() error
@@ -65,6 +70,7 @@ type Slice struct {
 	Records  int64
 	Bytes    int64
 	End      bool
+	Moved    bool // the source is further than the run before left it
 }
 
 // Output is an effect that a batch has. Open and Close are nil where there is
@@ -78,7 +84,8 @@ type Output struct {
 
 // Batch is one batch on its way.
 type Batch struct {
-	Seq     int64     // 1, 2, … in this run
+	Seq     int64     // 1, 2, …, going on where the run before ended
+	Again   bool      // it was begun by the run before
 	Time    time.Time // end of its interval
 	Slices  []Slice   // by source
 	Records int64
@@ -128,7 +135,7 @@ func Run(ctx context.Context, c Config, p Program, m *Monitor, stop *atomic.Bool
 		opened = append(opened, o)
 	}
 
-	r := &run{Config: c, Program: p, monitor: m, stop: stop,
+	r := &run{Config: c, Program: p, monitor: m, stop: stop, seq: c.Resume.Batches, prev: c.Resume.last(), filled: c.Resume.Filled,
 		queue: make(chan *Batch, c.MaxPending), slots: make(chan struct{}, c.MaxPending)}
 	ticking, stopTicks := context.WithCancel(ctx)
 	made := make(chan error, 1)
@@ -194,21 +201,25 @@ type run struct {
 	stop    *atomic.Bool
 	queue   chan *Batch
 	slots   chan struct{} // one for each batch that is queued or being cut
-	seq     int64
+
+	// Of the goroutine that makes batches:
+	seq    int64       // of the last one
+	prev   time.Time   // of the last one
+	filled []time.Time // of those with records that a window may still show
 }
 
 // runBatches runs what is queued, one batch after the other.
 func (r *run) runBatches(ctx context.Context) error {
 	for {
 		if ctx.Err() != nil { // rather than what select would choose
-			return nil
+			return r.end(ctx)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return r.end(ctx)
 		case b, ok := <-r.queue:
 			if !ok {
-				return nil
+				return r.end(ctx)
 			}
 			<-r.slots
 			if err := r.runBatch(ctx, b); err != nil {
@@ -217,6 +228,21 @@ func (r *run) runBatches(ctx context.Context) error {
 		}
 	}
 }
+
+// end saves what the batches that ran have changed.
+func (r *run) end(ctx context.Context) error {
+	if r.Journal == nil {
+		return nil
+	}
+	saving, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), r.DrainTimeout, errSaveTimeout)
+	defer cancel()
+	if err := guard(func() error { return r.Journal.End(saving) }); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return nil
+}
+
+var errSaveTimeout = errors.New("the checkpoint was not written within DrainTimeout; what it lacks is computed again from the log")
 
 // runBatch runs the outputs of a batch and tells the sources that it is done.
 func (r *run) runBatch(ctx context.Context, b *Batch) error {
@@ -244,7 +270,13 @@ func (r *run) runBatch(ctx context.Context, b *Batch) error {
 	defer r.Forget(b)
 	r.monitor.begin(b)
 	began := time.Now()
-	err := r.outputs(working, b)
+	err := r.logged(working, b)
+	if err == nil {
+		err = r.outputs(working, b)
+	}
+	if err == nil {
+		err = r.saved(working, b)
+	}
 	r.monitor.end(b, began, err)
 	if err != nil {
 		return err
@@ -255,6 +287,28 @@ func (r *run) runBatch(ctx context.Context, b *Batch) error {
 		if err := guard(func() error { return s.Commit(working, b.Slices[i].Ranges) }); err != nil {
 			r.Logger.Warn("positions not committed; a restart may read these records again", "app", r.Name, "source", s.Name(), "batch", b.Time, "reason", err)
 		}
+	}
+	return nil
+}
+
+// logged makes sure that the batch will be the same one after a crash.
+func (r *run) logged(ctx context.Context, b *Batch) error {
+	if r.Journal == nil || b.Again {
+		return nil
+	}
+	if err := guard(func() error { return r.Journal.Log(ctx, b) }); err != nil {
+		return &BatchError{Time: b.Time, Err: fmt.Errorf("log: %w", err)}
+	}
+	return nil
+}
+
+// saved tells the journal that the batch is done.
+func (r *run) saved(ctx context.Context, b *Batch) error {
+	if r.Journal == nil {
+		return nil
+	}
+	if err := guard(func() error { return r.Journal.Done(ctx, b) }); err != nil {
+		return &BatchError{Time: b.Time, Err: fmt.Errorf("checkpoint: %w", err)}
 	}
 	return nil
 }
@@ -282,27 +336,72 @@ func (r *run) whole(err error) error {
 
 // cut makes the batch of a tick. The caller holds a slot for it.
 func (r *run) cut(ctx context.Context, at time.Time, q source.Request) (end bool, err error) {
-	r.seq++
-	b := &Batch{Seq: r.seq, Time: at, Slices: make([]Slice, len(r.Sources))}
+	b := r.batch(at)
 	q.Time = at
 	end = true
+	moved := false
 	for i, s := range r.Sources {
 		slice, err := s.Cut(ctx, q)
 		if err != nil {
 			return false, fmt.Errorf("read %s for batch %s: %w", s.Name(), at.UTC().Format(time.RFC3339Nano), err)
 		}
-		b.Slices[i] = slice
-		b.Records += slice.Records
-		b.Bytes += slice.Bytes
-		end = end && slice.End
+		b.add(i, slice)
+		end, moved = end && slice.End, moved || slice.Moved
 		if left := s.Stats(); q.Mode == source.Arrived && left.BufferedRecords > 0 && slice.Bytes > 0 && slice.Bytes+left.BufferedBytes > q.MaxBytes {
 			r.monitor.full()
 			r.Logger.Warn("batch is full; the rest comes in later ones", "app", r.Name, "source", s.Name(), "batch", at,
 				"bytes", slice.Bytes, "waiting", left.BufferedBytes, "way out", "raise MaxBatchBytes or shorten Interval")
 		}
 	}
+	if end && !moved && r.seq == r.Resume.Batches+1 && !r.prev.IsZero() {
+		return true, nil // the run before has had everything
+	}
+	r.send(b)
+	return end, nil
+}
+
+// cutAgain makes the batch again that was begun before a crash.
+func (r *run) cutAgain(ctx context.Context, p Pending) (end bool, err error) {
+	b := r.batch(p.Time)
+	b.Again = true
+	end = true
+	for i, s := range r.Sources {
+		slice, err := s.Cut(ctx, source.Request{Time: p.Time, Mode: source.Exact, Ranges: p.Ranges[i]})
+		if err != nil {
+			return false, fmt.Errorf("read %s again for batch %s, which was begun and is not done: %w", s.Name(), p.Time.UTC().Format(time.RFC3339Nano), err)
+		}
+		b.add(i, slice)
+		end = end && slice.End
+	}
+	r.send(b)
+	return end, nil
+}
+
+// cutNothing makes a batch without records.
+func (r *run) cutNothing(at time.Time) {
+	b := r.batch(at)
+	for i, s := range r.Sources {
+		b.add(i, s.Nothing())
+	}
+	r.send(b)
+}
+
+func (r *run) batch(at time.Time) *Batch {
+	r.seq++
+	return &Batch{Seq: r.seq, Time: at, Slices: make([]Slice, len(r.Sources))}
+}
+
+func (b *Batch) add(i int, s Slice) {
+	b.Slices[i] = s
+	b.Records += s.Records
+	b.Bytes += s.Bytes
+}
+
+// send queues a batch. There is room, for the caller holds a slot.
+func (r *run) send(b *Batch) {
+	r.prev = b.Time
+	r.fill(b)
 	b.queued = time.Now()
 	r.monitor.queue(b)
-	r.queue <- b // has room, for the caller holds a slot
-	return end, nil
+	r.queue <- b
 }

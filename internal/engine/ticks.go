@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/godstream/godstream/source"
@@ -24,6 +25,15 @@ const (
 
 // makeBatches cuts and queues batches until the sources have ended or ctx has.
 func (r *run) makeBatches(ctx context.Context) error {
+	for i, p := range r.Resume.Pending {
+		if _, err := r.slot(ctx); err != nil {
+			return err
+		}
+		end, err := r.cutAgain(ctx, p)
+		if err != nil || end && i == len(r.Resume.Pending)-1 {
+			return err
+		}
+	}
 	switch r.Ticks {
 	case RecordTime:
 		return r.byRecordTime(ctx)
@@ -82,12 +92,16 @@ func (r *run) slot(ctx context.Context) (waited bool, err error) {
 }
 
 // byWallClock makes a batch at each tick. While MaxPending batches wait, it
-// makes none; the ticks that pass meanwhile are merged into the last of them,
-// or with KeepTicks made up for.
+// makes none; the ticks that pass meanwhile are merged into the last of them, and
+// so are those that passed while the program did not run. A tick whose windows
+// show what no later one does runs all the same, before that and without records.
 func (r *run) byWallClock(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	at := After(time.Now(), r.Interval)
+	at, late := After(time.Now(), r.Interval), false
+	if !r.prev.IsZero() {
+		at, late = After(r.prev, r.Interval), true
+	}
 	for {
 		for wait := time.Until(at); wait > 0; wait = time.Until(at) { // again if the clock was set back
 			timer.Reset(wait)
@@ -101,17 +115,68 @@ func (r *run) byWallClock(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if last := Floor(time.Now(), r.Interval); waited && last.After(at) && !r.KeepTicks {
-			merged := int(last.Sub(at) / r.Interval)
-			at = last
-			r.monitor.merge(merged)
-			r.Logger.Warn("behind schedule; ticks merged", "app", r.Name, "ticks", merged, "batch", at)
+		if last := Floor(time.Now(), r.Interval); (waited || late) && last.After(at) {
+			run, ok := r.needed(at, last)
+			if !ok {
+				run = last
+			}
+			if merged := int(run.Sub(at) / r.Interval); merged > 0 {
+				r.monitor.merge(merged)
+				r.Logger.Warn("behind schedule; ticks merged", "app", r.Name, "ticks", merged, "batch", run)
+			}
+			at = run
+			if ok {
+				r.cutNothing(at)
+				at, late = at.Add(r.Interval), true
+				continue
+			}
 		}
+		late = false
 		end, err := r.cut(ctx, at, source.Request{Mode: source.Arrived, MaxBytes: r.Share(r.MaxBatchBytes)})
 		if err != nil || end {
 			return err
 		}
 		at = at.Add(r.Interval)
+	}
+}
+
+// needed is the first tick from one on and before another that must run, since
+// a window shows records then that no later one that runs does.
+func (r *run) needed(from, before time.Time) (tick time.Time, ok bool) {
+	if len(r.filled) == 0 {
+		return tick, false
+	}
+	newest := r.filled[len(r.filled)-1]
+	if from.Before(newest.Add(r.KeepFor)) {
+		return from, true
+	}
+	for _, w := range r.Windows {
+		later := Ceil(before, w.Slide) // the next one that runs in any case
+		end := newest.Add(w.Length)    // from here on it shows nothing
+		if before.Before(end) {
+			end = before
+		}
+		for at := Ceil(end, w.Slide).Add(-w.Slide); !at.Before(from); at = at.Add(-w.Slide) {
+			if slices.ContainsFunc(r.filled, func(t time.Time) bool { return w.Covers(at, t) && !w.Covers(later, t) }) {
+				later = at
+				if !ok || at.Before(tick) {
+					tick, ok = at, true
+				}
+			}
+		}
+	}
+	return tick, ok
+}
+
+// fill notes that a batch has records that windows may show.
+func (r *run) fill(b *Batch) {
+	longest := r.KeepFor
+	for _, w := range r.Windows {
+		longest = max(longest, w.Length)
+	}
+	r.filled = slices.DeleteFunc(r.filled, func(t time.Time) bool { return !t.After(b.Time.Add(-longest)) })
+	if b.Records > 0 && longest > 0 {
+		r.filled = append(r.filled, b.Time)
 	}
 }
 
@@ -122,7 +187,14 @@ func (r *run) byRecordTime(ctx context.Context) error {
 	if err != nil || !ok {
 		return err
 	}
-	for at := After(first, r.Interval); ; at = at.Add(r.Interval) {
+	at := After(first, r.Interval)
+	if !r.prev.IsZero() {
+		if err := r.gap(r.prev, first); err != nil {
+			return err
+		}
+		at = After(r.prev, r.Interval)
+	}
+	for ; ; at = at.Add(r.Interval) {
 		if _, err := r.slot(ctx); err != nil {
 			return err
 		}
@@ -134,11 +206,19 @@ func (r *run) byRecordTime(ctx context.Context) error {
 		if err != nil || !ok {
 			return err
 		}
-		if empty := (After(next, r.Interval).Sub(at) - 1) / r.Interval; empty > time.Duration(r.MaxGap) {
-			return fmt.Errorf("replay: %d batches without a record lie between batch %s and the next record, of %s, but MaxGap is %d; correct that record's time or raise MaxGap",
-				empty, at.Format(time.RFC3339Nano), next.UTC().Format(time.RFC3339Nano), r.MaxGap)
+		if err := r.gap(at, next); err != nil {
+			return err
 		}
 	}
+}
+
+// gap checks how many empty batches lie between one and that of the next record.
+func (r *run) gap(at, next time.Time) error {
+	if empty := (After(next, r.Interval).Sub(at) - 1) / r.Interval; empty > time.Duration(r.MaxGap) {
+		return fmt.Errorf("replay: %d batches without a record lie between batch %s and the next record, of %s, but MaxGap is %d; correct that record's time or raise MaxGap",
+			empty, at.Format(time.RFC3339Nano), next.UTC().Format(time.RFC3339Nano), r.MaxGap)
+	}
+	return nil
 }
 
 // next is the smallest time of a record that is not in a batch yet.
@@ -157,7 +237,11 @@ func (r *run) next(ctx context.Context) (first time.Time, ok bool, err error) {
 
 // step makes a batch after the other, from the one after Start on.
 func (r *run) step(ctx context.Context) error {
-	for at := After(r.Start, r.Interval); ; at = at.Add(r.Interval) {
+	at := After(r.Start, r.Interval)
+	if !r.prev.IsZero() {
+		at = After(r.prev, r.Interval)
+	}
+	for ; ; at = at.Add(r.Interval) {
 		if _, err := r.slot(ctx); err != nil {
 			return err
 		}

@@ -1,0 +1,253 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/godstream/godstream/checkpoint"
+	"github.com/godstream/godstream/internal/engine"
+	"github.com/godstream/godstream/internal/recovery"
+	"github.com/godstream/godstream/source"
+)
+
+// durable is what an App with a checkpoint has.
+type durable struct {
+	store     checkpoint.Store // nil without one
+	drop      []string
+	accept    []string
+	report    Recovered
+	recovered bool // there was a checkpoint
+	sources   []keptSource
+}
+
+// keptSource is a source whose position is kept.
+type keptSource interface {
+	Name() string
+	encode(engine.Slice) ([]byte, error)
+	goOn(at []source.Position, again [][]byte)
+	isVolatile() bool
+}
+
+// Recovered is what [GetOrCreate] found in a store.
+type Recovered struct {
+	// Time is the batch time up to which everything is in the checkpoint, zero
+	// if there was none.
+	Time time.Time
+	// Pending is how many batches were begun after that. They run again first,
+	// with the records that they had.
+	Pending int
+
+	Kept    []string // operators and sources that go on with what they kept
+	New     []string // those that begin empty
+	Dropped []string // what checkpoint.Drop gives up
+
+	// Damaged is the files of the store that can't be used, and why. If there
+	// are any, an older checkpoint may have been taken, and more batches run
+	// again; the results are the same.
+	Damaged []string
+}
+
+// GetOrCreate returns the program that build makes, to go on from what store
+// has, or to begin if that is empty. It keeps there what is needed after a crash:
+// the positions of the sources, the ranges of each batch before it runs, and
+// what windows and state keep. Functions are never kept: build is called each
+// time, and the program may have changed.
+//
+//	app, err := stream.GetOrCreate(checkpoint.Dir("checkpoint"), build)
+//	if err != nil {
+//		return err
+//	}
+//	return app.Run(ctx)
+//
+// What is kept is found by the name of its operator. Operators without state may
+// come and go, functions may change, and structs that are kept may get new fields,
+// which are zero then. An operator with state that is gone, or whose types have
+// changed otherwise, is an error that says what can be done; checkpoint.Drop and
+// checkpoint.AcceptLoss are given as opts. [App.Recovered] tells what was found.
+//
+// Batches that were begun and are not known to be done run again with the same
+// records, so functions must depend on nothing but elements and batch times, and
+// outputs see a batch again, under the same ID.
+//
+// A store is for one program at a time. GetOrCreate and Run fail with
+// checkpoint.ErrLocked while another has it, and with checkpoint.ErrCorrupt if
+// nothing in it can be read.
+func GetOrCreate(store checkpoint.Store, build func() (*App, error), opts ...checkpoint.Option) (*App, error) {
+	if store == nil || build == nil {
+		return nil, errors.New("stream: GetOrCreate: the store or the function is nil")
+	}
+	a, err := build()
+	if err != nil {
+		return nil, err
+	}
+	if a == nil || !a.made {
+		return nil, errors.New("stream: GetOrCreate: the function returned no App of New")
+	}
+	a.store = store
+	a.drop, a.accept = checkpoint.Names(opts)
+	if err := a.checkKept(); err != nil {
+		return nil, fmt.Errorf("stream: app %s: %w", a.config.Name, err)
+	}
+	ctx := context.Background()
+	s, err := store.Open(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("stream: app %s: %w", a.config.Name, err)
+	}
+	_, err = a.open(ctx, s)
+	if err = errors.Join(err, s.Close()); err != nil {
+		return nil, fmt.Errorf("stream: app %s: restore %s: %w", a.config.Name, describe(store), err)
+	}
+	return a, nil
+}
+
+// Recovered tells what [GetOrCreate] found.
+func (a *App) Recovered() Recovered { return a.report }
+
+func describe(store checkpoint.Store) string {
+	if s, ok := store.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return "checkpoint"
+}
+
+// checkKept says which operators can't be kept.
+func (a *App) checkKept() error {
+	var faults []error
+	at := func(k keeper, format string, values ...any) {
+		faults = append(faults, &Fault{File: k.place.File, Line: k.place.Line, Err: fmt.Errorf(format, values...)})
+	}
+	for i, k := range a.keepers {
+		if k.fault != nil {
+			at(k, "%s %s can't be kept in a checkpoint: %w", k.Kind, k.Name, k.fault)
+		}
+		for _, other := range a.keepers[:i] {
+			if !k.named && !other.named && k.Kind == other.Kind && slices.Equal(k.Shapes, other.Shapes) {
+				at(k, "%s and %s keep the same kind of data (%s), so that a change of the program could mix them up: give each a name with stream.Name",
+					other.Name, k.Name, strings.Join(k.Shapes, ", "))
+				break
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// open reads the checkpoint.
+func (a *App) open(ctx context.Context, s checkpoint.Session) (*recovery.Journal, error) {
+	c := a.config
+	var keepers []recovery.Keeper
+	for _, k := range a.keepers {
+		keepers = append(keepers, k.Keeper)
+	}
+	var names []string
+	for _, s := range a.sources {
+		names = append(names, s.Name())
+	}
+	j, err := recovery.Open(ctx, s, recovery.Config{App: c.Name, Interval: c.Interval, SaveEvery: c.SaveEvery, Sources: names,
+		Drop: a.drop, Accept: a.accept, Logger: c.Logger}, keepers)
+	if err != nil {
+		return nil, err
+	}
+	a.recovered = !j.Fresh
+	a.report = Recovered{Time: j.Time, Pending: len(j.Pending), Kept: j.Kept, New: j.New, Dropped: j.Dropped, Damaged: j.Damaged}
+	return j, nil
+}
+
+// recoverAndRun goes on from the checkpoint, if there is one.
+func (a *App) recoverAndRun(ctx context.Context, run engine.Config) (err error) {
+	if a.store == nil {
+		return engine.Run(ctx, run, a.program, &a.monitor, &a.stop)
+	}
+	s, err := a.store.Open(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := a.resume(ctx, s, &run); err != nil {
+		return fmt.Errorf("restore %s: %w", describe(a.store), err)
+	}
+	return engine.Run(ctx, run, a.program, &a.monitor, &a.stop)
+}
+
+// resume gives operators and sources what they kept.
+func (a *App) resume(ctx context.Context, s checkpoint.Session, run *engine.Config) error {
+	j, err := a.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, k := range a.keepers {
+		k.track()
+	}
+	if err := j.Load(); err != nil {
+		return err
+	}
+	log := a.config.Logger
+	if a.recovered {
+		log.Info("recovered", "app", a.Name(), "store", describe(a.store), "batch", j.Time, "again", len(j.Pending),
+			"kept", j.Kept, "new", j.New, "dropped", j.Dropped)
+	}
+	for _, d := range j.Damaged {
+		log.Error("a file of the checkpoint is damaged; an older one was used", "app", a.Name(), "store", describe(a.store), "file", d)
+	}
+	run.Resume = engine.Resume{Batches: j.Batches, Time: j.Time}
+	for _, k := range a.keepers {
+		if k.filled != nil {
+			run.Resume.Filled = append(run.Resume.Filled, k.filled()...)
+		}
+	}
+	slices.SortFunc(run.Resume.Filled, time.Time.Compare)
+	again := make([][][]byte, len(a.sources))
+	for _, e := range j.Pending {
+		p := engine.Pending{Time: e.Time}
+		for i, src := range a.sources {
+			from, _ := e.Of(src.Name())
+			if !slices.Contains(j.Kept, src.Name()) {
+				from = recovery.SourceEntry{}
+			}
+			p.Ranges = append(p.Ranges, from.Ranges)
+			if src.isVolatile() && len(from.Ranges) > 0 {
+				again[i] = append(again[i], from.Records)
+			}
+		}
+		run.Resume.Pending = append(run.Resume.Pending, p)
+	}
+	for i, src := range a.sources {
+		src.goOn(j.Positions(src.Name()), again[i])
+	}
+	run.Journal = &journal{j, a.sources}
+	return j.Begin(ctx)
+}
+
+// journal notes batches as the engine sees them.
+type journal struct {
+	*recovery.Journal
+	sources []keptSource
+}
+
+func (j *journal) entry(b *engine.Batch) recovery.Entry {
+	e := recovery.Entry{Batch: b.Seq, Time: b.Time.UTC()}
+	for i, s := range j.sources {
+		e.Sources = append(e.Sources, recovery.SourceEntry{Name: s.Name(), Ranges: b.Slices[i].Ranges})
+	}
+	return e
+}
+
+func (j *journal) Log(ctx context.Context, b *engine.Batch) (err error) {
+	e := j.entry(b)
+	for i, s := range j.sources {
+		if e.Sources[i].Records, err = s.encode(b.Slices[i]); err != nil {
+			return err
+		}
+	}
+	return j.Journal.Log(ctx, e)
+}
+
+func (j *journal) Done(ctx context.Context, b *engine.Batch) error {
+	return j.Journal.Done(ctx, j.entry(b))
+}

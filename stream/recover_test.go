@@ -1,0 +1,153 @@
+package stream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/godstream/godstream/batch"
+	"github.com/godstream/godstream/checkpoint"
+	"github.com/godstream/godstream/checkpoint/checkpointtest"
+	"github.com/godstream/godstream/source"
+	"github.com/godstream/godstream/stream"
+	"github.com/godstream/godstream/stream/streamtest"
+	"github.com/godstream/godstream/window"
+)
+
+// shown is what a program printed, by output and batch; the last complete output
+// of a batch counts.
+type shown map[string]map[int64]string
+
+var errCrash = errors.New("crash")
+
+// note declares an output that notes what a stream holds. fail says whether it is
+// to fail in a batch.
+func note[T any](into shown, name string, s stream.Stream[T], fail func(at int64) bool) {
+	if into[name] == nil {
+		into[name] = map[int64]string{}
+	}
+	stream.ForEachBatch(s, func(_ context.Context, at stream.BatchInfo, b batch.Batch[T]) error {
+		if fail(at.Time.Unix()) {
+			return errCrash
+		}
+		into[name][at.Time.Unix()] = fmt.Sprint(batch.Collect(b))
+		return nil
+	}, stream.Name("show "+name))
+}
+
+type visits struct {
+	Count int
+	Words []string
+}
+
+// everything declares one of each operator that keeps data.
+func everything(app *stream.App, in [][]int, w window.Window, into shown, fail func(output string, at int64) bool) {
+	s := stream.From(app, source.Queue(in...))
+	keyed := stream.KeyBy(s, func(i int) int { return i % 3 })
+	text := stream.MapValues(keyed, func(i int) string { return fmt.Sprint(i) })
+	failing := func(output string) func(int64) bool { return func(at int64) bool { return fail(output, at) } }
+	concat := func(a, b string) string { return a + b }
+
+	note(into, "window", stream.Window(s, w), failing("window"))
+	note(into, "count", stream.CountByWindow(s, w), failing("count"))
+	note(into, "max", stream.ReduceByWindow(s, func(a, b int) int { return max(a, b) }, w), failing("max"))
+	note(into, "values", stream.CountByValueAndWindow(s, w), failing("values"))
+	note(into, "concat", stream.ReduceByKeyAndWindow(text, concat, w, stream.Name("concat")), failing("concat"))
+	note(into, "inverse", stream.ReduceByKeyAndWindowInverse(text, concat, func(all, oldest string) string { return all[len(oldest):] }, w, stream.Name("inverse")), failing("inverse"))
+	groups := stream.GroupByKeyAndWindow(keyed, w)
+	note(into, "groups", groups, failing("groups"))
+	note(into, "windows on windows", stream.CountByWindow(groups, window.Tumbling(2*w.Slide), stream.Name("outer")), failing("windows on windows"))
+	note(into, "states", stream.UpdateStateByKey(text, func(values []string, v stream.Opt[visits]) stream.Opt[visits] {
+		if len(values) == 0 && v.Value.Count%4 == 3 {
+			return stream.Opt[visits]{}
+		}
+		words := append([]string{}, v.Value.Words...)
+		return stream.Some(visits{v.Value.Count + 1, append(words, values...)})
+	}), failing("states"))
+	mapped, snapshots := stream.MapWithState(keyed, func(k int, v stream.Opt[int], s *stream.State[int]) stream.Opt[string] {
+		old, _ := s.Get()
+		switch {
+		case s.TimingOut():
+			return stream.Some(fmt.Sprintf("%d timed out at %d", k, old))
+		case v.Value == 7:
+			if s.Exists() {
+				s.Remove()
+			}
+			return stream.Opt[string]{}
+		case v.Value%2 == 0:
+			s.Update(old + v.Value)
+		}
+		return stream.Some(fmt.Sprint(k, old))
+	}, stream.Timeout(2*time.Second))
+	note(into, "mapped", mapped, failing("mapped"))
+	note(into, "snapshots", snapshots, failing("snapshots"))
+}
+
+// A program that stops or fails after any batch and goes on from its checkpoint,
+// with other numbers of partitions and workers, shows what one does that runs
+// through.
+func TestRecoveryAgainstUninterrupted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := rapid.SliceOfN(rapid.SliceOfN(rapid.IntRange(0, 9), 0, 6), 1, 12).Draw(t, "batches")
+		w := window.Sliding(time.Duration(rapid.IntRange(1, 5).Draw(t, "length"))*time.Second, time.Duration(rapid.IntRange(1, 3).Draw(t, "slide"))*time.Second)
+		want := shown{}
+		app := streamtest.App(1)
+		everything(app, in, w, want, func(string, int64) bool { return false })
+		require.NoError(t, app.Run(t.Context()))
+
+		got, store := shown{}, checkpointtest.NewFaulty(1)
+		crashes := rapid.IntRange(0, 4).Draw(t, "crashes")
+		for {
+			outputs := []string{"window", "states", "mapped", "snapshots", "none"}
+			output, failing := rapid.SampledFrom(outputs).Draw(t, "failing output"), rapid.Int64Range(1, 12).Draw(t, "failing batch")
+			saveEvery := rapid.SampledFrom([]time.Duration{1, time.Hour}).Draw(t, "save")
+			ctx, stop := context.WithCancel(t.Context())
+			stopAt := rapid.Int64Range(1, 24).Draw(t, "stop at")
+			app, err := stream.GetOrCreate(store, func() (*stream.App, error) {
+				app := streamtest.New(stream.Config{Partitions: rapid.IntRange(1, 4).Draw(t, "partitions"), Workers: rapid.IntRange(1, 3).Draw(t, "workers"), SaveEvery: saveEvery})
+				everything(app, in, w, got, func(o string, at int64) bool {
+					if crashes > 0 && at == stopAt {
+						stop()
+					}
+					return crashes > 0 && o == output && at == failing
+				})
+				return app, nil
+			})
+			require.NoError(t, err)
+			err = app.Run(ctx)
+			stopped := ctx.Err() != nil
+			stop()
+			if err != nil {
+				require.ErrorIs(t, err, errCrash)
+				crashes--
+				continue
+			}
+			if stopped && crashes > 0 {
+				crashes--
+				continue
+			}
+			break
+		}
+		require.Equal(t, want, got)
+	})
+}
+
+// A finished program that is started again ends at once.
+func TestFinishedProgramEndsAtOnce(t *testing.T) {
+	store, into := checkpoint.Dir(t.TempDir()), shown{}
+	for range 3 {
+		app, err := stream.GetOrCreate(store, func() (*stream.App, error) {
+			app := streamtest.App(1)
+			everything(app, [][]int{{1}, {2}}, window.Tumbling(time.Second), into, func(_ string, at int64) bool { return at > 2 })
+			return app, nil
+		})
+		require.NoError(t, err)
+		require.NoError(t, app.Run(t.Context()))
+	}
+	require.Len(t, into["count"], 2)
+}
