@@ -6,9 +6,10 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/godstream/godstream/internal/cost"
 )
 
 // TestCost holds what operators may cost beside a loop written by hand. Both are
@@ -36,8 +37,8 @@ func TestCost(t *testing.T) {
 			var ratios []float64
 			var ours, theirs time.Duration
 			for range rounds {
-				o := cpu(func() { w.godstream(parts) })
-				l := cpu(func() { w.loop(parts) })
+				o := cost.CPU(func() { w.godstream(parts) })
+				l := cost.CPU(func() { w.loop(parts) })
 				ratios = append(ratios, float64(o)/float64(l))
 				if ours == 0 || o < ours {
 					ours = o
@@ -55,18 +56,4 @@ func TestCost(t *testing.T) {
 			}
 		})
 	}
-}
-
-// cpu is the CPU time that do takes.
-func cpu(do func()) time.Duration {
-	used := func() time.Duration {
-		var u syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-			panic(err)
-		}
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
-	before := used()
-	do()
-	return used() - before
 }

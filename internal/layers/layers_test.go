@@ -30,6 +30,7 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"codec/internal/jsoncases":  {},
 	"window":                    {},
 	"internal/hash":             {},
+	"internal/cost":             {},
 	"batch":                     {ours: []string{"internal/hash"}, libraries: []string{"golang.org/x/exp/constraints"}},
 	"internal/state":            {ours: []string{"batch", "internal/hash"}},
 	"internal/shape":            {ours: []string{"codec"}},

@@ -5,13 +5,13 @@ package state_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/godstream/godstream/batch"
+	"github.com/godstream/godstream/internal/cost"
 	"github.com/godstream/godstream/internal/state"
 )
 
@@ -38,12 +38,12 @@ func TestWindowCost(t *testing.T) {
 			long, short := rolling(600, batches, inverse), rolling(60, batches, inverse)
 			count, of600, of60 := time.Hour, time.Hour, time.Hour
 			for range 3 {
-				count = min(count, cpu(func() {
+				count = min(count, cost.CPU(func() {
 					for i := range 600 {
 						batch.Collect(batch.CountByValue(batches[i%len(batches)]))
 					}
 				}))
-				of600, of60 = min(of600, cpu(long)), min(of60, cpu(short))
+				of600, of60 = min(of600, cost.CPU(long)), min(of60, cost.CPU(short))
 			}
 			t.Logf("a slide: counting the batch %v, 60 panes %v (%.2f), 600 panes %v (%.2f, of 60 panes %.2f)", count/600,
 				of60/600, float64(of60)/float64(count), of600/600, float64(of600)/float64(count), float64(of600)/float64(of60))
@@ -69,18 +69,4 @@ func rolling(panes int, batches []batch.Batch[string], inverse func(a, b int64) 
 	}
 	steps(panes)()
 	return steps(600)
-}
-
-// cpu is the CPU time that do takes.
-func cpu(do func()) time.Duration {
-	used := func() time.Duration {
-		var u syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-			panic(err)
-		}
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-	}
-	before := used()
-	do()
-	return used() - before
 }
