@@ -68,7 +68,7 @@ func everything(app *stream.App, in [][]int, w window.Window, into shown, fail f
 		}
 		words := append([]string{}, v.Value.Words...)
 		return stream.Some(visits{v.Value.Count + 1, append(words, values...)})
-	}), failing("states"))
+	}, stream.InitialState([]stream.Pair[int, visits]{stream.P(5, visits{Words: []string{"initial"}})})), failing("states"))
 	mapped, snapshots := stream.MapWithState(keyed, func(k int, v stream.Opt[int], s *stream.State[int]) stream.Opt[string] {
 		old, _ := s.Get()
 		switch {
@@ -83,7 +83,7 @@ func everything(app *stream.App, in [][]int, w window.Window, into shown, fail f
 			s.Update(old + v.Value)
 		}
 		return stream.Some(fmt.Sprint(k, old))
-	}, stream.Timeout(2*time.Second))
+	}, stream.Timeout(2*time.Second), stream.InitialState([]stream.Pair[int, int]{stream.P(8, 80)}))
 	note(into, "mapped", mapped, failing("mapped"))
 	note(into, "snapshots", snapshots, failing("snapshots"))
 }

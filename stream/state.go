@@ -237,19 +237,17 @@ func stateful[T, U any](s Stream[T], n plan.Node, opts []Option, c *nodeConfig, 
 	return out
 }
 
-// initial returns what puts the initial states in before the first batch of a
-// program that has not been recovered.
+// initial returns what puts the initial states in before the first batch.
 func initial[K comparable, S any](a *App, op string, c nodeConfig) func(*engine.Batch, *state.States[K, S]) {
 	pairs, ok := c.initial.([]Pair[K, S])
 	if c.initial != nil && !ok {
 		a.reject("%s: InitialState has %T, the operator keeps %T", op, c.initial, pairs)
 	}
 	return func(b *engine.Batch, states *state.States[K, S]) {
-		if !a.recovered {
+		if states.Begin() {
 			for _, p := range pairs {
 				states.Set(p.Key, p.Value, b.Time)
 			}
 		}
-		pairs = nil
 	}
 }

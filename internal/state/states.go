@@ -22,6 +22,7 @@ type States[K comparable, S any] struct {
 	dirty []uint32 // numbers of keys that have changed, and of some that are gone
 	gone  []K      // keys of saved states that are gone
 	parts int      // that are saved
+	begun bool
 
 	oldest, newest uint32 // by time of the last touch, if touches count: number + 1
 	touched        bool
@@ -51,6 +52,14 @@ func NewStates[K comparable, S any](touches bool) *States[K, S] {
 
 // Track makes it know what changes, to be saved in a format.
 func (t *States[K, S]) Track(f Format[K, S]) { t.tracks, t.format = true, f }
+
+// Begin says whether it has never been used before: not in this run, and not in
+// one whose states were loaded.
+func (t *States[K, S]) Begin() bool {
+	fresh := !t.begun
+	t.begun = true
+	return fresh
+}
 
 // Len is how many keys there are.
 func (t *States[K, S]) Len() int { return t.table.Len() }
@@ -242,7 +251,7 @@ func (t *States[K, S]) Update(parts int, run func(n int, task func(i int)), f fu
 // Save returns how many of the oldest parts are no longer needed, and the part
 // to add. whole asks for one part that has all.
 func (t *States[K, S]) Save(whole bool) (drop int, add [][]byte, err error) {
-	if !whole && len(t.dirty)+len(t.gone) == 0 {
+	if !t.begun || !whole && t.parts > 0 && len(t.dirty)+len(t.gone) == 0 {
 		return 0, nil, nil
 	}
 	var numbers []uint32
@@ -338,7 +347,7 @@ func (t *States[K, S]) Load(parts [][]byte) error {
 			*t.table.Value(n) = cell[S]{state: e.state, at: e.at, saved: true}
 		}
 	}
-	t.parts = len(parts)
+	t.parts, t.begun = len(parts), true
 	t.relink()
 	return nil
 }
