@@ -58,6 +58,10 @@ func bubble(t *testing.T, name string, test func(t *testing.T)) {
 
 func TestDirFollowsItsFiles(t *testing.T) {
 	long := strings.Repeat("x", 2000)
+	same := strings.Repeat("same\n", 2000) // more than what is looked at of both ends
+	ends := func(first string) []string {
+		return append([]string{first}, strings.Fields(same)...)
+	}
 	tests := map[string]struct {
 		steps []step
 		stats source.Stats // but for what is buffered
@@ -117,6 +121,23 @@ func TestDirFollowsItsFiles(t *testing.T) {
 			{writes("a", "1\n2\n"), []string{"1", "2"}},
 			{writes("a", "3\n4\n5\n"), []string{"3", "4", "5"}},
 		}, stats: source.Stats{Replaced: 1}},
+		"a file that was written anew with the same length and end": {steps: []step{
+			{writes("a", "old\n"+same), ends("old")},
+			{both(writes("a", "new\n"+same), ages("a")), ends("new")},
+		}, stats: source.Stats{Replaced: 1}},
+		"a file that was changed in its middle": {steps: []step{
+			{writes("a", same+"old\n"+same), append(strings.Fields(same), ends("old")...)},
+			{both(writes("a", same+"new\n"+same), ages("a")), append(strings.Fields(same), ends("new")...)},
+		}, stats: source.Stats{Replaced: 1}},
+		"a file that was written anew and is longer, with the same bytes where it ended": {steps: []step{
+			{writes("a", "old\n"+same), ends("old")},
+			{writes("a", "new\n"+same+"same\n"), append(ends("new"), "same")},
+		}, stats: source.Stats{Replaced: 1}},
+		"a long file that is only touched": {steps: []step{
+			{writes("a", "old\n"+same), ends("old")},
+			{ages("a"), nil},
+			{adds("a", "new\n"), []string{"new"}},
+		}},
 		"another file in its place": {steps: []step{
 			{writes("a", "1\n2\n"), []string{"1", "2"}},
 			{both(writes(".b", "3\n4\n5\n"), renames(".b", "a")), []string{"3", "4", "5"}},

@@ -106,6 +106,48 @@ func TestFilesThatCantBeRead(t *testing.T) {
 	write(t, filepath.Join(dir, "another-bad"), "anew\n")
 	require.Equal(t, []string{"anew"}, cut(t, r))
 	require.EqualValues(t, 1, r.Stats().Replaced)
+
+	write(t, filepath.Join(dir, "third-bad"), content)
+	breakAt = 100_000
+	require.Len(t, cut(t, r), 12_500)
+	breakAt = 0
+	write(t, filepath.Join(dir, "third-bad"), strings.ReplaceAll(content, "0", "x"))
+	require.Len(t, cut(t, r), 20_000, "not only what comes after the place of the error")
+	require.EqualValues(t, 2, r.Stats().Replaced)
+}
+
+func TestFileThatIsWrittenAnewWhileARecordWaitsForRoom(t *testing.T) {
+	const old = 100_000
+	numbered := func(prefix string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "%s%07d\n", prefix, i)
+		}
+		return b.String()
+	}
+	for name, n := range map[string]int{"longer": old + 20_000, "as long as before": old, "shorter, but longer than what was read": old - 20_000, "shorter": 10} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "a")
+			write(t, path, numbered("o", old))
+			r := open(t, source.Dir(dir), source.Options{Prefetch: 500_000, MaxBatchBytes: 500_000})
+			seen := map[string]int{}
+			take := func() {
+				for _, text := range cut(t, r) {
+					require.Len(t, text, 8, "a whole line")
+					seen[text[:1]]++
+				}
+			}
+			for seen["o"] < old/4 {
+				take()
+			}
+			write(t, path, numbered("n", n))
+			eventually(t, "all that is there now", func() bool { take(); return seen["n"] >= n })
+			require.Equal(t, n, seen["n"])
+			require.Less(t, seen["o"], old)
+			require.Equal(t, source.Stats{Replaced: 1, Lost: int64(old-seen["o"]) * 9}, r.Stats())
+		})
+	}
 }
 
 // breaking is a file of which only a part can be read.

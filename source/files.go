@@ -28,11 +28,17 @@ import (
 // read as far as it goes and read on when it has grown; a last line without an
 // end is given when the file has not changed for the time of [Settle]. A renamed
 // file is known again, so logs may be rotated (but one that is packed then is a
-// new file: leave it out with [Match]). One that shrinks, or whose place another
-// file has taken, is read from the start, which is logged and counted in
-// Stats.Replaced; what was deleted before it was read is counted in Stats.Lost, in
-// bytes. What can't be read is logged and tried again at every look, and counted
-// in Stats.Retries.
+// new file: leave it out with [Match]). One that shrinks or is written anew, or
+// whose place another file has taken, is read from the start, which is logged and
+// counted in Stats.Replaced; what was deleted before it was read is counted in
+// Stats.Lost, in bytes. What can't be read is logged and tried again at every look,
+// and counted in Stats.Retries.
+//
+// Whether a file was written anew is told by what was read of it: by all of that
+// if the file was changed and has not grown, or else by the first 4 KiB and the
+// last KiB. So it can't be told if these are the same and the file is longer, as
+// when lines repeat themselves, or if neither size nor time of change differ. Move
+// a file into its place instead of writing it anew.
 //
 // An App with Ticks Step waits for whole batches, so give it [Once].
 //

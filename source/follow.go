@@ -90,13 +90,8 @@ func (r *filesReader[R]) due(f *file) bool {
 // readOn gives what is new in a file. Only the end of the reader is an error.
 func (r *filesReader[R]) readOn(ctx context.Context, f *file) error {
 	o, err := r.openFile(ctx, f, r.settled(f), blockSize)
-	if err == errReplaced {
-		var lost int64
-		if f.read != nil {
-			lost = f.unread(f.read.Size())
-		}
-		r.replaced(f, lost)
-		*f = *newFile(entry{f.path, f.info})
+	if errors.Is(err, errReplaced) {
+		r.anew(f)
 		o, err = r.openFile(ctx, f, r.settled(f), blockSize)
 	}
 	if err != nil {
@@ -112,6 +107,9 @@ func (r *filesReader[R]) readOn(ctx context.Context, f *file) error {
 				return err
 			}
 			continue
+		case errors.Is(err, errReplaced):
+			r.anew(f) // the next look sees how it is now
+			return nil
 		case errors.As(err, new(corrupt)) && o.final:
 			r.reject(f, "the file can't be unpacked: "+err.Error(), o.done, 0)
 		case errors.As(err, new(corrupt)):
@@ -119,7 +117,7 @@ func (r *filesReader[R]) readOn(ctx context.Context, f *file) error {
 		case err != io.EOF:
 			return r.unreadable(f, err)
 		}
-		f.read, f.tail, f.trouble = f.info, tail(o.raw, f.info.Size()), rarely{}
+		f.read, f.trouble = f.info, rarely{}
 		return nil
 	}
 }

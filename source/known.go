@@ -18,8 +18,9 @@ type file struct {
 	place  *place
 	offset int64 // all before it has been given; of the unpacked bytes
 
+	begun    fs.FileInfo // as it was when it was opened last; nil if it never was
+	seen     seen        // what was read of it
 	read     fs.FileInfo // as it was when it was read to its end; nil if it never was
-	tail     []byte      // its last bytes then; nil if they are not known
 	rest     bool        // bytes were left then that are no record yet
 	skipping bool        // in a line that is too long
 	skipped  int64       // length of that line so far
@@ -128,6 +129,16 @@ func (r *filesReader[R]) replaced(f *file, lost int64) {
 	r.log.Warn("source: a file was replaced; what is there now is read from the start", "file", f.path, "byte", f.offset, "lost", lost)
 }
 
+// anew forgets what was read of a file that was replaced.
+func (r *filesReader[R]) anew(f *file) {
+	var lost int64
+	if f.begun != nil {
+		lost = f.unread(f.begun.Size())
+	}
+	r.replaced(f, lost)
+	*f = *newFile(entry{f.path, f.info})
+}
+
 // leaveOut counts what is there as read.
 func (r *filesReader[R]) leaveOut(ctx context.Context) error {
 	found, missed := r.files.list()
@@ -159,11 +170,17 @@ func (r *filesReader[R]) pass(ctx context.Context, f *file) error {
 	if info, err := raw.Stat(); err != nil || !os.SameFile(f.info, info) {
 		return err
 	}
-	f.tail = tail(raw, f.info.Size())
+	if err := f.seen.passOver(raw, f.info.Size()); err != nil {
+		return err
+	}
 	if f.packed() {
 		f.offset, err = io.Copy(io.Discard, &unpacker{from: io.LimitReader(stoppable{ctx, raw}, f.info.Size())})
 		return err
 	}
-	f.skipping = len(f.tail) > 0 && f.tail[len(f.tail)-1] != '\n' // the rest of a line that is there
-	return nil
+	last := []byte("\n")
+	if f.offset > 0 {
+		_, err = raw.ReadAt(last, f.offset-1)
+	}
+	f.skipping = last[0] != '\n' // the rest of a line that is there
+	return err
 }

@@ -2,7 +2,6 @@ package source
 
 import (
 	"bufio"
-	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"context"
@@ -15,23 +14,22 @@ import (
 
 // opened is a file that is being read.
 type opened struct {
-	file    *file
-	raw     rawFile
-	limited *io.LimitedReader // the bytes of raw that are still to be read
-	in      lineReader
-	reject  func(f *file, what string, at, length int64)
-	length  int    // of a record, if that is fixed
-	buf     []byte // of that length
-	final   bool   // what follows the last record is to be one too
+	file   *file
+	raw    rawFile
+	in     lineReader
+	reject func(f *file, what string, at, length int64)
+	length int    // of a record, if that is fixed
+	buf    []byte // of that length
+	final  bool   // what follows the last record is to be one too
 
 	done int64 // position after the last record
 	rest bool  // bytes follow that are no record yet
 }
 
-// errReplaced tells that a file does not have before its position what was there,
-// errMoved that the file at a path is no longer the one that was seen there.
+// errReplaced tells that a file no longer has what was read of it, errMoved that
+// the file at a path is no longer the one that was seen there.
 var (
-	errReplaced = errors.New("the file was replaced")
+	errReplaced = errors.New("the file has shrunk or was written anew since the start")
 	errMoved    = errors.New("another file has taken its place")
 )
 
@@ -48,8 +46,7 @@ func (r *filesReader[R]) openFile(ctx context.Context, f *file, final bool, buff
 		return nil, err
 	}
 	o := &opened{file: f, raw: raw, reject: r.reject, length: r.files.length, final: final, done: f.offset}
-	err = o.recognise()
-	if err == nil && f.read != nil && r.files.whole {
+	if err = o.recognise(ctx); err == nil && f.read != nil && r.files.whole {
 		err = errReplaced // it has changed
 	}
 	if err == nil {
@@ -59,6 +56,7 @@ func (r *filesReader[R]) openFile(ctx context.Context, f *file, final bool, buff
 		raw.Close()
 		return nil, err
 	}
+	f.begun = f.info
 	o.in.max, o.in.arena = r.files.maxRecord, &r.arena
 	o.in.start, o.in.at, o.in.skipping, o.in.skipped = f.offset, f.offset, f.skipping, f.skipped
 	o.in.long = func(at, length int64, ended bool) {
@@ -72,26 +70,29 @@ func (r *filesReader[R]) openFile(ctx context.Context, f *file, final bool, buff
 }
 
 // recognise says whether it is the file that was seen, and has what was read.
-func (o *opened) recognise() error {
+func (o *opened) recognise(ctx context.Context) error {
 	f := o.file
 	switch info, err := o.raw.Stat(); {
 	case err != nil:
 		return err
 	case !os.SameFile(f.info, info):
 		return errMoved
-	case f.tail != nil && !bytes.Equal(f.tail, tail(o.raw, f.read.Size())), f.info.Size() < f.offset && !f.packed():
+	case f.info.Size() < f.seen.n:
 		return errReplaced
+	case f.begun != nil && info.Size() <= f.begun.Size() && !info.ModTime().Equal(f.begun.ModTime()):
+		return f.seen.checkAll(ctx, o.raw) // changed, but not grown
 	}
-	return nil
+	return f.seen.check(o.raw)
 }
 
 // begin makes ready to read where the file is to be read on.
 func (o *opened) begin(ctx context.Context, buffer int) error {
 	f, size := o.file, o.file.info.Size()
-	o.limited = &io.LimitedReader{R: stoppable{ctx, o.raw}, N: size}
-	var in io.Reader = o.limited
+	all := &pieces{ctx: ctx, file: f, raw: o.raw, final: o.final}
+	limited := &io.LimitedReader{R: stoppable{ctx, all}, N: size}
+	var in io.Reader = limited
 	if f.packed() {
-		in = &unpacker{from: o.limited}
+		in = &unpacker{from: limited}
 		if _, err := io.CopyN(io.Discard, in, f.offset); err != nil && err != io.EOF && !errors.As(err, new(corrupt)) {
 			return err
 		}
@@ -99,15 +100,11 @@ func (o *opened) begin(ctx context.Context, buffer int) error {
 		if _, err := o.raw.Seek(f.offset, io.SeekStart); err != nil {
 			return err
 		}
-		o.limited.N = max(0, size-f.offset)
+		all.at, limited.N = f.offset, max(0, size-f.offset)
 	}
 	o.in.in = bufio.NewReaderSize(in, buffer)
 	return nil
 }
-
-// shrunk says whether the file was found to have fewer bytes than it was seen to
-// have.
-func (o *opened) shrunk() bool { return o.limited.N > 0 }
 
 func (o *opened) Close() error { return o.raw.Close() }
 
@@ -132,11 +129,9 @@ func nextFile(o *opened) (Blob, int, error) {
 	case err != nil:
 		return Blob{}, 0, err
 	case len(data) > o.in.max:
-		o.done, o.limited.N = o.file.info.Size(), 0
+		o.done = o.file.info.Size()
 		o.reject(o.file, "a file is longer than MaxRecord and is left out", 0, o.done)
 		return Blob{}, 0, io.EOF
-	case o.shrunk():
-		return Blob{}, 0, io.EOF // the next look sees that it has changed
 	}
 	o.done = max(1, int64(len(data))) // an empty file is a record too
 	return Blob{Data: data, Name: o.file.path}, len(data) + lineOverhead, nil
@@ -160,15 +155,6 @@ func nextRecord(o *opened) (Blob, int, error) {
 		return Blob{}, 0, io.EOF
 	}
 	return Blob{}, 0, err
-}
-
-// tail is what identifies the contents of a file before a position.
-func tail(raw io.ReaderAt, until int64) []byte {
-	b := make([]byte, min(64, until))
-	if n, _ := raw.ReadAt(b, until-int64(len(b))); n < len(b) {
-		return nil
-	}
-	return b
 }
 
 // stoppable is a reader that stops when ctx ends.

@@ -101,8 +101,6 @@ func (r *filesReader[R]) advance(ctx context.Context, l *lane[R]) (err error) {
 	}
 	l.record, l.size, err = r.files.next(l.opened)
 	switch {
-	case err == io.EOF && l.opened.shrunk():
-		return fmt.Errorf("source: read %s at byte %d: the file has shrunk since the start", quoted(l.file.path), l.opened.done)
 	case err == io.EOF:
 		return io.EOF
 	case err != nil:
