@@ -1,7 +1,5 @@
 package source
 
-import "os"
-
 // RawFile is what a source of files reads.
 type RawFile = rawFile
 
@@ -12,4 +10,4 @@ func WithOpen[R any](s Source[R], open func(path string) (RawFile, error)) Sourc
 }
 
 // OpenFile opens a file as it is done without [WithOpen].
-func OpenFile(path string) (RawFile, error) { return os.Open(path) }
+func OpenFile(path string) (RawFile, error) { return openFile(path) }

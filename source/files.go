@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -112,7 +111,7 @@ type rawFile interface {
 
 func newFiles[R any](kind, path string, defaults settings, opts []Option) *files[R] {
 	s := &files[R]{settings: configure(kind, defaults, opts), path: filepath.Clean(path)}
-	s.open = func(path string) (rawFile, error) { return os.Open(path) }
+	s.open = func(path string) (rawFile, error) { return openFile(path) }
 	s.at = typed[func(R) time.Time](&s.settings, "Time", s.time)
 	if path == "" {
 		s.fault("the path is empty")

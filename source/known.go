@@ -110,6 +110,9 @@ func within(missed []miss, path string) bool {
 	})
 }
 
+// is says whether an open file is this one, and not a pipe that has got its number.
+func (f *file) is(info fs.FileInfo) bool { return info.Mode().IsRegular() && os.SameFile(f.info, info) }
+
 // see notes how a file looks now.
 func (f *file) see(info fs.FileInfo) {
 	if !same(f.info, info) {
@@ -167,7 +170,7 @@ func (r *filesReader[R]) pass(ctx context.Context, f *file) error {
 		return err
 	}
 	defer raw.Close()
-	if info, err := raw.Stat(); err != nil || !os.SameFile(f.info, info) {
+	if info, err := raw.Stat(); err != nil || !f.is(info) {
 		return err
 	}
 	if err := f.seen.passOver(raw, f.info.Size()); err != nil {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -75,7 +74,7 @@ func (o *opened) recognise(ctx context.Context) error {
 	switch info, err := o.raw.Stat(); {
 	case err != nil:
 		return err
-	case !os.SameFile(f.info, info):
+	case !f.is(info):
 		return errMoved
 	case f.info.Size() < f.seen.n:
 		return errReplaced
