@@ -274,3 +274,33 @@ func TestNamesThatWouldMislead(t *testing.T) {
 	require.NotContains(t, log.String(), "\nlevel=ERROR")
 	require.Contains(t, log.String(), "longer than MaxRecord")
 }
+
+func TestFilesThatAreRenamedAllTheTime(t *testing.T) {
+	for _, pattern := range []string{"logs", "log*"} {
+		bubble(t, pattern, func(t *testing.T) {
+			base := t.TempDir()
+			dir := filepath.Join(base, "logs")
+			require.NoError(t, os.Mkdir(dir, 0o700))
+			write(t, filepath.Join(dir, "a"), "1\n")
+			write(t, filepath.Join(dir, "b-0"), "2\n")
+			write(t, filepath.Join(dir, "c"), "3\n")
+			restless, n := false, 1
+			r := open(t, source.Dir(filepath.Join(base, pattern), source.Match(func(path string) bool {
+				if restless && filepath.Base(path) == "c" { // after b was found
+					renames(fmt.Sprintf("b-%d", n), fmt.Sprintf("b-%d", n+1))(t, dir)
+					n++
+				}
+				return true
+			})), source.Options{})
+			require.ElementsMatch(t, []string{"1", "2", "3"}, cut(t, r))
+			synctest.Wait()
+			renames("b-0", "b-1")(t, dir)
+			restless = true
+			require.Empty(t, cut(t, r))
+			synctest.Wait()
+			restless = false
+			require.Empty(t, cut(t, r), "all was read")
+			require.Equal(t, source.Stats{Retries: 1}, r.Stats())
+		})
+	}
+}

@@ -47,10 +47,64 @@ func TestPatternOfDirectories(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(dir, "web-1")))
 	require.Equal(t, []string{"web-4"}, cut(t, r))
 
+	missing := filepath.Join(dir, "missing", "*")
+	r = open(t, source.Dir(missing), source.Options{})
+	require.Empty(t, cut(t, r))
+	require.Positive(t, r.Stats().Retries, "it may come")
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "missing", "a"), 0o700))
+	write(t, filepath.Join(dir, "missing", "a", "log"), "1\n")
+	require.Equal(t, []string{"1"}, cut(t, r))
+
 	odd := filepath.Join(dir, "a[1]")
 	require.NoError(t, os.MkdirAll(odd, 0o700))
 	write(t, filepath.Join(odd, "log"), "odd\n")
-	require.Equal(t, []string{"odd"}, cut(t, open(t, source.Dir(odd), source.Options{})), "a directory that has such a name")
+	r = open(t, source.Dir(odd), source.Options{})
+	require.Equal(t, []string{"odd"}, cut(t, r), "a directory that has such a name")
+	require.NoError(t, os.Rename(odd, odd+"-away"))
+	require.Empty(t, cut(t, r))
+	require.NoError(t, os.Rename(odd+"-away", odd))
+	require.Empty(t, cut(t, r), "it was read")
+}
+
+func TestDirectoryOfAPatternThatCantBeReadForAWhile(t *testing.T) {
+	tests := map[string]struct{ pattern, breaks string }{
+		"the directory itself":     {"web-*/in", "web-1/in"},
+		"one that is matched":      {"web-*", "web-1"},
+		"one that leads to it":     {"web-*/in", "web-1"},
+		"in the midst":             {"w*/in/*", "web-1/in"},
+		"where the pattern begins": {"*/in", "."},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "logs")
+			in := filepath.Join(dir, "web-1", "in")
+			sub := filepath.Join(in, "sub")
+			require.NoError(t, os.MkdirAll(sub, 0o700))
+			for _, d := range []string{in, sub, filepath.Join(dir, "web-1")} {
+				write(t, filepath.Join(d, "log"), "1\n")
+			}
+			log, logger := newJournal()
+			src := filepath.Join(dir, filepath.FromSlash(test.pattern))
+			r := open(t, source.Dir(src), source.Options{Logger: logger})
+			require.Equal(t, []string{"1"}, cut(t, r))
+			require.Zero(t, r.Stats())
+
+			path := filepath.Join(dir, filepath.FromSlash(test.breaks))
+			require.NoError(t, os.Rename(path, path+"-away"))
+			require.NoError(t, os.Symlink(path, path)) // leads to itself
+			require.Empty(t, cut(t, r))
+			require.Positive(t, r.Stats().Retries)
+			require.Contains(t, log.String(), "can't look at files, trying again")
+			once, err := source.Dir(src, source.Once()).Open(t.Context(), source.Options{})
+			require.Error(t, err, "what is not complete must not look so")
+			require.Nil(t, once)
+
+			require.NoError(t, os.Remove(path))
+			require.NoError(t, os.Rename(path+"-away", path))
+			require.Empty(t, cut(t, r), "it was read")
+			require.Zero(t, r.Stats().Lost+r.Stats().Replaced)
+		})
+	}
 }
 
 func TestMatch(t *testing.T) {

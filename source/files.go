@@ -145,6 +145,9 @@ func (s *files[R]) Open(ctx context.Context, o Options) (Reader[R], error) {
 		r.stamp = s.at
 	}
 	err := context.Cause(ctx)
+	if err == nil {
+		r.pattern, err = s.isPattern()
+	}
 	switch {
 	case err != nil:
 	case s.once || o.Replay:
@@ -171,6 +174,8 @@ type filesReader[R any] struct {
 	rejects  rarely
 	told     bool // what was rejected last was logged
 
+	pattern bool // the path is one
+
 	known map[string]*file // by path
 	asked chan struct{}    // holds one when there is to be a look; nil if there is just one
 	looks rarely           // in vain
@@ -181,7 +186,7 @@ func (r *filesReader[R]) openOnce() error {
 	if r.files.newOnly {
 		return errors.New("option NewOnly leaves out all that a replay reads")
 	}
-	found, missed := r.files.list()
+	found, missed := r.list()
 	if len(missed) > 0 {
 		return missed[0].err
 	}
@@ -191,9 +196,6 @@ func (r *filesReader[R]) openOnce() error {
 
 // openLive begins to look for files.
 func (r *filesReader[R]) openLive(ctx context.Context) error {
-	if _, err := r.files.roots(); err != nil {
-		return err
-	}
 	r.known, r.asked = map[string]*file{}, make(chan struct{}, 1)
 	if r.files.newOnly {
 		if err := r.leaveOut(ctx); err != nil {

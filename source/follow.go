@@ -18,8 +18,12 @@ func (r *filesReader[R]) follow(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		questions := r.feed.questions()
-		found, missed := r.look()
-		r.recognise(found, missed)
+		found, missed, err := r.look()
+		if err == nil {
+			r.recognise(found, missed)
+		} else {
+			r.missed([]miss{{r.files.path, err}})
+		}
 		for _, e := range found {
 			if f := r.known[e.path]; r.due(f) {
 				if err := r.readOn(ctx, f); err != nil {
@@ -40,8 +44,8 @@ func (r *filesReader[R]) follow(ctx context.Context) error {
 // look lists the files. If there is something new, a second list must agree: while
 // files are renamed, one may show a file twice or not at all. No list is better
 // than a wrong one, which would make a file be read twice.
-func (r *filesReader[R]) look() (found []entry, missed []miss) {
-	found, missed = r.files.list()
+func (r *filesReader[R]) look() (found []entry, missed []miss, _ error) {
+	found, missed = r.list()
 	for range 10 {
 		known := 0 // files that are where they were
 		for _, e := range found {
@@ -50,15 +54,15 @@ func (r *filesReader[R]) look() (found []entry, missed []miss) {
 			}
 		}
 		if known == len(found) && known == len(r.known) {
-			return found, missed
+			return found, missed, nil
 		}
-		later, missedLater := r.files.list()
+		later, missedLater := r.list()
 		if contains(later, found) && (known == len(r.known) || len(later) == len(found)) {
-			return found, missed
+			return found, missed, nil
 		}
 		found, missed = later, missedLater
 	}
-	return nil, []miss{{r.files.path, errors.New("files are renamed all the time")}}
+	return nil, nil, errors.New("files are renamed all the time")
 }
 
 // contains says whether all files of some are in all, under the same names.

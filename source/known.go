@@ -144,7 +144,7 @@ func (r *filesReader[R]) anew(f *file) {
 
 // leaveOut counts what is there as read.
 func (r *filesReader[R]) leaveOut(ctx context.Context) error {
-	found, missed := r.files.list()
+	found, missed := r.list()
 	r.missed(missed)
 	for _, e := range found {
 		f := newFile(e)
