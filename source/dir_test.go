@@ -170,7 +170,8 @@ func TestDirFollowsItsFiles(t *testing.T) {
 			{both(renames("a", "c"), renames("b", "a"), renames("c", "b"), adds("a", "3\n")), []string{"3"}},
 		}},
 		"unfinished names": {steps: []step{
-			{both(writes(".a", "1\n"), writes("_a", "1\n"), writes("a.tmp", "1\n"), writes("a._COPYING_", "1\n")), nil},
+			{both(writes(".a", "1\n"), writes("_a", "1\n"), writes("a.tmp", "1\n"), writes("a._COPYING_", "1\n"),
+				writes("a.part", "1\n"), writes("a.partial", "1\n"), writes("a.filepart", "1\n")), nil},
 			{renames("a._COPYING_", "a"), []string{"1"}},
 		}},
 		"what is no file": {steps: []step{

@@ -177,17 +177,33 @@ func TestPackedFiles(t *testing.T) {
 	}
 	random := strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz\n", 100)
 	whole := packed(random)
+	unpacked := strings.Split(strings.TrimSuffix(random, "\n"), "\n")
 	tests := map[string]struct {
 		steps []step
 		stats source.Stats
 	}{
+		"renamed when it is complete": {steps: []step{
+			{both(writes("a.gz.part", whole), renames("a.gz.part", "a.gz")), unpacked},
+			{nil, nil},
+		}},
+		"renamed after it was read as if it were not packed": {steps: []step{
+			{writes("a", whole+"\n"), strings.Split(strings.ReplaceAll(whole, "\r\n", "\n"), "\n")},
+			{both(renames("a", "a.gz"), ages("a.gz")), unpacked},
+		}, stats: source.Stats{Rejected: 1}}, // for the newline
+		"renamed to a name of one that is not packed": {steps: []step{
+			{writes("a.gz", whole), unpacked},
+			{renames("a.gz", "a.gz.done"), nil},
+			{ages("a.gz.done"), nil},
+			{adds("a.gz.done", packed("1\n")), []string{"1"}},
+			{renames("a.gz.done", "a.gz"), nil},
+		}},
 		"at once":      {steps: []step{{writes("a.gz", packed("1\n2\n")), []string{"1", "2"}}}},
 		"several":      {steps: []step{{writes("a.gz", packed("1\n2", "3\n")), []string{"1", "23"}}}},
 		"one is added": {steps: []step{{writes("a.gz", packed("1\n2")), []string{"1"}}, {adds("a.gz", packed("3\n4\n")), []string{"23", "4"}}}},
 		"empty":        {steps: []step{{writes("a.gz", ""), nil}, {adds("a.gz", packed("1\n")), []string{"1"}}}},
 		"slowly written": {steps: []step{
 			{writes("a.gz", whole[:5]), nil},
-			{adds("a.gz", whole[5:]), strings.Split(strings.TrimSuffix(random, "\n"), "\n")},
+			{adds("a.gz", whole[5:]), unpacked},
 		}},
 		"not packed at all": {steps: []step{
 			{writes("a.gz", "plain text\n"), nil},
@@ -195,7 +211,7 @@ func TestPackedFiles(t *testing.T) {
 			{nil, nil},
 		}, stats: source.Stats{Rejected: 1}},
 		"damaged": {steps: []step{
-			{both(writes("a.gz", whole[:len(whole)-8]+"12345678"), ages("a.gz")), strings.Split(strings.TrimSuffix(random, "\n"), "\n")},
+			{both(writes("a.gz", whole[:len(whole)-8]+"12345678"), ages("a.gz")), unpacked},
 			{nil, nil},
 		}, stats: source.Stats{Rejected: 1}},
 	}

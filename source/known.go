@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type file struct {
 	info   fs.FileInfo // at the last look
 	still  time.Time   // since when it has been like that
 	place  *place
+	packed bool  // it is to be unpacked, also when it gets another name
 	offset int64 // all before it has been given; of the unpacked bytes
 
 	begun    fs.FileInfo // as it was when it was opened last; nil if it never was
@@ -28,12 +30,14 @@ type file struct {
 }
 
 func newFile(e entry) *file {
-	return &file{path: e.path, info: e.info, still: time.Now(), place: &place{name: e.path}}
+	return &file{path: e.path, info: e.info, still: time.Now(), place: &place{name: e.path}, packed: hasPackedName(e.path)}
 }
+
+func hasPackedName(path string) bool { return strings.HasSuffix(path, ".gz") }
 
 // unread is how many of size bytes have not been read.
 func (f *file) unread(size int64) int64 {
-	if f.packed() && f.read != nil {
+	if f.packed && f.read != nil {
 		return 0
 	}
 	return max(0, size-f.offset)
@@ -56,12 +60,14 @@ func (r *filesReader[R]) recognise(found []entry, missed []miss) {
 	}
 	for _, e := range fresh {
 		f := renamed(before, e.info)
-		if f == nil {
+		if f != nil {
+			delete(before, f.path)
+		}
+		if f == nil || hasPackedName(e.path) && !f.packed { // bytes that were no lines
 			r.known[e.path] = newFile(e)
 			continue
 		}
 		r.log.Info("source: a file was renamed", "from", f.path, "to", e.path)
-		delete(before, f.path)
 		f.path, f.place = e.path, &place{e.path, f.offset}
 		f.see(e.info)
 		r.known[e.path] = f
@@ -176,7 +182,7 @@ func (r *filesReader[R]) pass(ctx context.Context, f *file) error {
 	if err := f.seen.passOver(raw, f.info.Size()); err != nil {
 		return err
 	}
-	if f.packed() {
+	if f.packed {
 		f.offset, err = io.Copy(io.Discard, &unpacker{from: io.LimitReader(stoppable{ctx, raw}, f.info.Size())})
 		return err
 	}

@@ -140,8 +140,11 @@ func (s *files[R]) lookAt(path string, found []entry, missed []miss) ([]entry, [
 }
 
 // unfinished says whether a file's name looks as if it were still written, or
-// were not for others: those that Hadoop's tools leave out too, and ".tmp".
+// were not for others: those that Hadoop's tools leave out too, and those of
+// programs that copy or download.
 func unfinished(name string) bool {
-	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") ||
-		strings.HasSuffix(name, ".tmp") || strings.HasSuffix(name, "._COPYING_")
+	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
+		return true
+	}
+	return slices.ContainsFunc([]string{"._COPYING_", ".tmp", ".part", ".partial", ".filepart"}, func(end string) bool { return strings.HasSuffix(name, end) })
 }

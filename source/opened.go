@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 )
 
 // opened is a file that is being read.
@@ -90,7 +89,7 @@ func (o *opened) begin(ctx context.Context, buffer int) error {
 	all := &pieces{ctx: ctx, file: f, raw: o.raw, final: o.final}
 	limited := &io.LimitedReader{R: stoppable{ctx, all}, N: size}
 	var in io.Reader = limited
-	if f.packed() {
+	if f.packed {
 		in = &unpacker{from: limited}
 		if _, err := io.CopyN(io.Discard, in, f.offset); err != nil && err != io.EOF && !errors.As(err, new(corrupt)) {
 			return err
@@ -168,9 +167,6 @@ func (s stoppable) Read(p []byte) (int, error) {
 	}
 	return s.Reader.Read(p)
 }
-
-// packed says whether the file is to be unpacked.
-func (f *file) packed() bool { return strings.HasSuffix(f.path, ".gz") }
 
 // unpacker unpacks gzip; its errors are [corrupt] unless they are of reading.
 type unpacker struct {

@@ -50,7 +50,8 @@ func Recursive() Option {
 
 // Match makes [Dir], [DirFiles] and [DirRecords] read the files for which f is
 // true, whatever their names are. Without it they leave out those that look
-// unfinished: names that begin with "." or "_" or end in ".tmp" or "._COPYING_".
+// unfinished: names that begin with "." or "_" or end in ".tmp", ".part",
+// ".partial", ".filepart" or "._COPYING_".
 func Match(f func(path string) bool) Option {
 	return Option{"Match", []string{"Dir", "DirFiles", "DirRecords"}, func(s *settings) {
 		if s.match = f; f == nil {
