@@ -3,9 +3,12 @@ package source_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +126,48 @@ func TestMatch(t *testing.T) {
 }
 
 func TestNewOnly(t *testing.T) {
+	packed := func(text string) string {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		w.Write([]byte(text))
+		w.Close()
+		return b.String()
+	}
+	tests := map[string]struct {
+		name, old, added string
+		want             []string
+	}{
+		"a line that has begun":              {"a", "old\nbegin of a line", " and its end\n1\n", []string{"1"}},
+		"an end of a line":                   {"a", "old\n", "1\n", []string{"1"}},
+		"an empty file":                      {"a", "", "1\n", []string{"1"}},
+		"a line that has begun, packed":      {"a.gz", packed("old\nbegin of a line"), packed(" and its end\n1\n"), []string{"1"}},
+		"an end of a line, packed":           {"a.gz", packed("old\n"), packed("1\n"), []string{"1"}},
+		"an empty packed file":               {"a.gz", "", packed("1\n"), []string{"1"}},
+		"a packed file that is not complete": {"a.gz", packed("1\n")[:5], packed("1\n")[5:], []string{"1"}},
+	}
+	for name, test := range tests {
+		for _, refused := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/can't be opened at first=%v", name, refused), func(t *testing.T) {
+				dir := t.TempDir()
+				path := filepath.Join(dir, test.name)
+				write(t, path, test.old)
+				var refuse atomic.Bool
+				refuse.Store(refused)
+				src := source.WithOpen(source.Dir(dir, source.NewOnly()), func(path string) (source.RawFile, error) {
+					if refuse.Load() {
+						return nil, errors.New("permission denied")
+					}
+					return source.OpenFile(path)
+				})
+				r := open(t, src, source.Options{})
+				require.Empty(t, cut(t, r))
+				refuse.Store(false)
+				require.Empty(t, cut(t, r))
+				add(t, path, test.added)
+				require.Equal(t, test.want, cut(t, r))
+			})
+		}
+	}
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a"), "old\n")
 	write(t, filepath.Join(dir, "b"), "old\nbegin of a line")

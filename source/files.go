@@ -36,8 +36,9 @@ import (
 // Whether a file was written anew is told by what was read of it: by all of that
 // if the file was changed and has not grown, or else by the first 4 KiB and the
 // last KiB. So it can't be told if these are the same and the file is longer, as
-// when lines repeat themselves, or if neither size nor time of change differ. Move
-// a file into its place instead of writing it anew.
+// when lines repeat themselves, or if neither size nor time of change differ; and
+// of what [NewOnly] has left out, these ends are all that is known. Move a file into
+// its place instead of writing it anew.
 //
 // An App with Ticks Step waits for whole batches, so give it [Once].
 //

@@ -93,7 +93,14 @@ func (r *filesReader[R]) due(f *file) bool {
 
 // readOn gives what is new in a file. Only the end of the reader is an error.
 func (r *filesReader[R]) readOn(ctx context.Context, f *file) error {
-	o, err := r.openFile(ctx, f, r.settled(f), blockSize)
+	var err error
+	if f.leftOut {
+		err = r.pass(ctx, f)
+	}
+	var o *opened
+	if err == nil {
+		o, err = r.openFile(ctx, f, r.settled(f), blockSize)
+	}
 	if errors.Is(err, errReplaced) {
 		r.anew(f)
 		o, err = r.openFile(ctx, f, r.settled(f), blockSize)

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -24,6 +25,7 @@ type file struct {
 	seen     seen        // what was read of it
 	read     fs.FileInfo // as it was when it was read to its end; nil if it never was
 	rest     bool        // bytes were left then that are no record yet
+	leftOut  bool        // what was there at the start is not to be read, and its end is not known yet
 	skipping bool        // in a line that is too long
 	skipped  int64       // length of that line so far
 	trouble  rarely
@@ -154,16 +156,12 @@ func (r *filesReader[R]) leaveOut(ctx context.Context) error {
 	r.missed(missed)
 	for _, e := range found {
 		f := newFile(e)
-		f.read, f.offset = e.info, e.info.Size()
+		f.read, f.begun, f.offset, f.leftOut = e.info, e.info, e.info.Size(), true
 		if err := r.pass(ctx, f); ctx.Err() != nil {
 			return context.Cause(ctx)
 		} else if err != nil {
 			r.unreadable(f, err)
 		}
-		if n := int64(r.files.length); n > 0 {
-			f.offset -= f.offset % n
-		}
-		f.place.pos = f.offset
 		r.known[e.path] = f
 	}
 	return nil
@@ -176,20 +174,39 @@ func (r *filesReader[R]) pass(ctx context.Context, f *file) error {
 		return err
 	}
 	defer raw.Close()
-	if info, err := raw.Stat(); err != nil || !f.is(info) {
+	size := f.read.Size()
+	switch info, err := raw.Stat(); {
+	case err != nil:
+		return err
+	case !f.is(info):
+		return errMoved
+	}
+	if err := f.seen.passOver(raw, size); err != nil {
 		return err
 	}
-	if err := f.seen.passOver(raw, f.info.Size()); err != nil {
-		return err
-	}
+	last := lastByte('\n')
 	if f.packed {
-		f.offset, err = io.Copy(io.Discard, &unpacker{from: io.LimitReader(stoppable{ctx, raw}, f.info.Size())})
+		f.offset, err = io.Copy(&last, &unpacker{from: io.LimitReader(stoppable{ctx, raw}, size)})
+	} else if size > 0 {
+		_, err = io.Copy(&last, io.NewSectionReader(raw, size-1, 1))
+	}
+	if err != nil && !errors.As(err, new(corrupt)) { // which may be incomplete
 		return err
 	}
-	last := []byte("\n")
-	if f.offset > 0 {
-		_, err = raw.ReadAt(last, f.offset-1)
+	f.skipping = last != '\n' // the rest of a line that is there
+	if n := int64(r.files.length); n > 0 {
+		f.offset -= f.offset % n
 	}
-	f.skipping = last[0] != '\n' // the rest of a line that is there
-	return err
+	f.place, f.leftOut = &place{f.path, f.offset}, false
+	return nil
+}
+
+// lastByte keeps the last byte that is written to it.
+type lastByte byte
+
+func (l *lastByte) Write(p []byte) (int, error) {
+	if len(p) > 0 {
+		*l = lastByte(p[len(p)-1])
+	}
+	return len(p), nil
 }
