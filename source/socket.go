@@ -19,8 +19,9 @@ import (
 // Lines end in "\n" or "\r\n"; so does the last one of a connection, even if it
 // lacks it. Any bytes pass through. A server that can't be reached, or that
 // closes the connection, is connected to again, after a pause that grows from 100
-// ms to 10 s; this is logged and counted in Stats.Retries. A host name that does
-// not exist is an error of Open. The source never ends unless it is told [Once].
+// ms to 10 s, until a connection that gives lines lasts longer than the pause; this
+// is logged, once a minute at most, and counted in Stats.Retries. A host name that
+// does not exist is an error of Open. The source never ends unless it is told [Once].
 //
 // A socket can't be read twice: without a checkpoint, what was received and is
 // in no batch yet is lost when the program ends. While the program falls behind,
@@ -98,6 +99,7 @@ type connection struct {
 	replay bool
 
 	lines   int64 // so far, those that were left out included
+	given   int64 // without these
 	outages rarely
 	longs   rarely
 	told    bool // the line that is too long was logged
@@ -109,7 +111,7 @@ func (c *connection) run(ctx context.Context) error {
 	for {
 		conn, err := dialer.DialContext(ctx, "tcp", c.addr)
 		if err == nil {
-			before := c.lines
+			given, began := c.given, time.Now()
 			err = c.read(ctx, conn)
 			switch {
 			case errors.Is(err, ErrClosed), ctx.Err() != nil:
@@ -122,8 +124,8 @@ func (c *connection) run(ctx context.Context) error {
 			case err == io.EOF:
 				err = errors.New("the other side closed the connection")
 			}
-			if c.lines > before { // it was of use
-				pause, c.outages = firstPause, rarely{}
+			if c.given > given && time.Since(began) > pause { // it was of use
+				pause = firstPause
 			}
 		}
 		if ctx.Err() != nil {
@@ -171,6 +173,7 @@ func (c *connection) read(ctx context.Context, conn net.Conn) error {
 func (c *connection) put(data []byte) error {
 	line := Line{Data: data, Name: c.addr, At: c.lines, socket: true}
 	c.lines++
+	c.given++
 	var at time.Time
 	if c.replay {
 		at = c.at(line)

@@ -83,18 +83,35 @@ func TestSocketConnectsAgain(t *testing.T) {
 	s, err := r.Cut(t.Context(), source.Request{Mode: source.Arrived})
 	require.NoError(t, err)
 	require.Equal(t, source.Range{Partition: addr, From: 3, Until: 3}, s.Parts[0].Range, "lines are counted on")
-	require.Contains(t, log.String(), "the other side closed the connection")
+	require.Equal(t, 1, count(log.String(), "not connected, trying again"), "once a minute")
 }
 
 func TestSocketPausesLongerAndLonger(t *testing.T) {
-	var connections atomic.Int64
-	addr := serve(t, func(net.Conn) { connections.Add(1) }) // and closes
-	begin := time.Now()
-	r := open(t, source.Socket(addr), source.Options{})
-	eventually(t, "five connections", func() bool { return connections.Load() == 5 })
-	took := time.Since(begin)
-	require.Greater(t, took, (100+200+400+800)*time.Millisecond/2)
-	require.GreaterOrEqual(t, r.Stats().Retries, int64(4))
+	tests := map[string]string{ // what the other side sends before it closes the connection
+		"nothing":                 "",
+		"a line":                  "1\n",
+		"a line that is too long": strings.Repeat("x", 2000) + "\n",
+	}
+	for name, sends := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var connections atomic.Int64
+			addr := serve(t, func(c net.Conn) {
+				io.WriteString(c, sends)
+				connections.Add(1)
+			})
+			log, logger := newJournal()
+			begin := time.Now()
+			r := open(t, source.Socket(addr, source.MaxRecord(1000)), source.Options{Logger: logger})
+			eventually(t, "five connections", func() bool { return connections.Load() >= 5 })
+			took := time.Since(begin)
+			// (100+200+400+800)/2 ms, or less if the second connection lasts longer than 200 ms by chance
+			require.Greater(t, took, 550*time.Millisecond)
+			require.GreaterOrEqual(t, r.Stats().Retries, int64(4))
+			require.Equal(t, 1, count(log.String(), "not connected, trying again"), "once a minute")
+			require.Contains(t, log.String(), "the other side closed the connection")
+		})
+	}
 }
 
 func TestSilentPeerBlocksNothing(t *testing.T) {
