@@ -24,7 +24,8 @@ type FilesConfig struct {
 	Dir string
 
 	// Prefix and Suffix stand around the time in the name of a folder:
-	// "tweets-1704103200000.txt". Without them the name is just the time.
+	// "tweets-1704103200000.txt". Without them the name is just the time. Prefix
+	// does not end in "-".
 	Prefix, Suffix string
 
 	// Gzip compresses the parts; their names end with ".gz".
@@ -106,6 +107,7 @@ func (f files[T]) Check() error {
 	fault(f.Dir == "", "FilesConfig.Dir is empty")
 	fault(strings.ContainsAny(f.Prefix, `/\`), "FilesConfig.Prefix is %q; folders belong into Dir", f.Prefix)
 	fault(strings.ContainsAny(f.Suffix, `/\`), "FilesConfig.Suffix is %q; folders belong into Dir", f.Suffix)
+	fault(strings.HasSuffix(f.Prefix, "-"), "FilesConfig.Prefix is %q; a \"-\" at its end would be taken for the sign of the time", f.Prefix)
 	fault(strings.HasPrefix(f.Prefix, "."), "FilesConfig.Prefix is %q; names that begin with a dot are passed over by readers", f.Prefix)
 	return errors.Join(faults...)
 }
@@ -126,20 +128,33 @@ func (f files[T]) Open(ctx context.Context, o Options) (Writer[T], error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	path, err := filepath.Abs(filepath.Join(f.Dir, f.name("*")))
+	dir, err := f.makeDir()
 	if err != nil {
 		return nil, fmt.Errorf("sink: %w", err)
 	}
+	path := filepath.Join(dir, f.name("*"))
 	if other, taken := writing.LoadOrStore(path, o.Name); taken {
 		return nil, fmt.Errorf("sink: %s is written by output %s already; set another Dir, Prefix or Suffix", path, other)
 	}
 	w := &filesWriter[T]{files: f, claim: path, log: o.Defaults().Logger, out: bufio.NewWriterSize(nil, 1<<16)}
 	w.gzip = gzip.NewWriter(w.out)
-	if err := w.prepare(); err != nil {
+	if err := w.clean(); err != nil {
 		writing.Delete(path)
 		return nil, fmt.Errorf("sink: %w", err)
 	}
 	return w, nil
+}
+
+// makeDir makes Dir and returns its one name, whatever links lead to it.
+func (f files[T]) makeDir() (string, error) {
+	if err := makeDir(f.disk, f.Dir); err != nil {
+		return "", err
+	}
+	dir, err := filepath.Abs(f.Dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(dir)
 }
 
 type filesWriter[T any] struct {
@@ -158,10 +173,8 @@ func (w *filesWriter[T]) Close() error {
 	return nil
 }
 
-func (w *filesWriter[T]) prepare() error {
-	if err := makeDir(w.disk, w.Dir); err != nil {
-		return err
-	}
+// clean removes what a crash may have left.
+func (w *filesWriter[T]) clean() error {
 	names, err := w.disk.Names(w.Dir)
 	if err != nil {
 		return err

@@ -216,6 +216,13 @@ func TestFilesThatTwoWouldWrite(t *testing.T) {
 	_, err = same.Open(context.Background(), sink.Options{Name: "to-2"})
 	require.ErrorContains(t, err, filepath.Join("out", "a-*")+" is written by output to-1 already; set another Dir, Prefix or Suffix")
 
+	require.NoError(t, os.Symlink("out", "link"))
+	half := filepath.Join("out", ".a-1714564800000.tmp") // being written
+	require.NoError(t, os.Mkdir(half, 0o777))
+	_, err = sink.Files(sink.FilesConfig{Dir: "link", Prefix: "a"}, sink.Text[int]).Open(context.Background(), sink.Options{Name: "to-3"})
+	require.ErrorContains(t, err, filepath.Join("out", "a-*")+" is written by output to-1 already", "by another name")
+	require.DirExists(t, half)
+
 	write(t, sink.Files(sink.FilesConfig{Dir: "out", Prefix: "b"}, sink.Text[int]))
 	require.NoError(t, w.Close())
 	write(t, same)
@@ -224,6 +231,8 @@ func TestFilesThatTwoWouldWrite(t *testing.T) {
 func TestFilesCheck(t *testing.T) {
 	check := func(s any) error { return s.(interface{ Check() error }).Check() }
 	require.NoError(t, check(sink.Files(sink.FilesConfig{Dir: "out", Suffix: "."}, sink.Text[int])))
+	require.EqualError(t, check(sink.Files(sink.FilesConfig{Dir: "out", Prefix: "a-"}, sink.Text[int])),
+		`sink: FilesConfig.Prefix is "a-"; a "-" at its end would be taken for the sign of the time`)
 
 	s := sink.Files[float64](sink.FilesConfig{Prefix: "../a", Suffix: `b\c`}, nil)
 	_, err := s.Open(context.Background(), sink.Options{})
