@@ -42,7 +42,8 @@ type SinkConfig struct {
 	// Client has all other settings of the client: TLS, SASL, compression,
 	// Producer.MaxMessageBytes, Kafka's version. It is copied, not changed. Nil
 	// means [Defaults]. What it says about acknowledgements, idempotence,
-	// transactions, partitions, flushing and the number of retries does not count.
+	// transactions, partitions, flushing and the number of retries does not count;
+	// Producer.Retry.Backoff is the shortest pause between two of them.
 	Client *sarama.Config
 }
 
@@ -156,8 +157,9 @@ func (c SinkConfig) client(l *link) *sarama.Config {
 	}
 	// So many attempts that they last until the rush, and are soon over then: what
 	// Kafka refuses for a while fails with its reason, not as an answer that is late.
-	p.Retry.Max = 1 + int(min(beforeRush(c.WriteTimeout)/max(p.Retry.Backoff, time.Millisecond), 10_000))
-	p.Retry.BackoffFunc = l.pause(p.Retry.Backoff, p.Retry.BackoffFunc)
+	least := max(p.Retry.Backoff, beforeRush(c.WriteTimeout)/10_000, time.Millisecond)
+	p.Retry.Max = 1 + int((beforeRush(c.WriteTimeout)+least-1)/least)
+	p.Retry.BackoffFunc = l.pause(least, p.Retry.BackoffFunc)
 	p.Transaction.Retry.BackoffFunc = l.pause(p.Transaction.Retry.Backoff, p.Transaction.Retry.BackoffFunc)
 	return &s
 }
@@ -248,11 +250,11 @@ func beforeRush(timeout time.Duration) time.Duration { return timeout / 4 * 3 }
 
 // pause makes the time between two attempts end with the link: it waits by
 // itself and leaves the producer, which can't be woken, nothing to wait for.
-func (l *link) pause(fixed time.Duration, grows func(retries, limit int) time.Duration) func(int, int) time.Duration {
+func (l *link) pause(least time.Duration, grows func(retries, limit int) time.Duration) func(int, int) time.Duration {
 	return func(retries, limit int) time.Duration {
-		wait := fixed
+		wait := least
 		if grows != nil {
-			wait = grows(retries, limit)
+			wait = max(wait, grows(retries, limit))
 		}
 		select {
 		case <-time.After(min(wait, time.Until(time.Unix(0, l.rush.Load())))):

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -278,6 +279,40 @@ func TestSinkFailsWhenABrokerStaysAway(t *testing.T) {
 	got, err := stored(b.Addrs(), "out")
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b"}, values(got))
+}
+
+func TestSinkTriesAgainForMostOfItsTime(t *testing.T) {
+	tests := map[string]struct {
+		backoff time.Duration
+		grows   func(int, int) time.Duration
+		timeout time.Duration
+	}{
+		"as usual":                    {100 * time.Millisecond, nil, 2 * time.Minute},
+		"a long time":                 {100 * time.Millisecond, nil, 10 * time.Hour},
+		"short pauses":                {time.Millisecond, nil, 10 * time.Hour},
+		"no pauses":                   {0, nil, time.Hour},
+		"a pause that fits in once":   {45 * time.Second, nil, time.Minute},
+		"a pause that is too long":    {time.Hour, nil, time.Minute},
+		"pauses that do not fit":      {7 * time.Second, nil, time.Minute},
+		"pauses of a function":        {100 * time.Millisecond, func(int, int) time.Duration { return time.Millisecond }, time.Hour},
+		"pauses of one that grow":     {100 * time.Millisecond, func(n, _ int) time.Duration { return time.Duration(n) * time.Second }, time.Hour},
+		"as short a time as there is": {100 * time.Millisecond, nil, 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := kafka.Defaults()
+				client.Producer.Retry.Backoff, client.Producer.Retry.BackoffFunc = test.backoff, test.grows
+				limit, pause := kafka.Pauses(kafka.SinkConfig{WriteTimeout: test.timeout, Client: client})
+				require.LessOrEqual(t, limit, 10_001)
+				begin := time.Now()
+				for i := range limit {
+					require.Zero(t, pause(i, limit))
+				}
+				require.Equal(t, test.timeout/4*3, time.Since(begin))
+			})
+		})
+	}
 }
 
 func TestSinkFailsWhenABrokerIsMute(t *testing.T) {
