@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/godstream/godstream/source"
 )
 
@@ -69,4 +71,27 @@ func BenchmarkFile(b *testing.B) {
 		}
 	}
 	r.Close()
+}
+
+// A directory gets another name, with all that is in it.
+func BenchmarkDirIsRenamed(b *testing.B) {
+	for _, files := range []int{1000, 10_000} {
+		b.Run(fmt.Sprintf("files=%d", files), func(b *testing.B) {
+			dir := b.TempDir()
+			names := []string{filepath.Join(dir, "a"), filepath.Join(dir, "b")}
+			require.NoError(b, os.Mkdir(names[0], 0o700))
+			for i := range files {
+				write(b, filepath.Join(names[0], name(i)), "1\n")
+			}
+			r := open(b, source.Dir(dir, source.Recursive()), source.Options{})
+			require.Len(b, cut(b, r), files)
+			b.ResetTimer()
+			for b.Loop() {
+				require.NoError(b, os.Rename(names[0], names[1]))
+				names[0], names[1] = names[1], names[0]
+				require.Empty(b, cut(b, r))
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*files), "ns/file")
+		})
+	}
 }

@@ -165,6 +165,14 @@ func TestDirFollowsItsFiles(t *testing.T) {
 			{both(adds("log.1", "6\n"), renames("log.1", "log.2"), renames("log", "log.1"), writes("log", "7\n")), []string{"6", "7"}},
 			{removes("log.2"), nil},
 		}},
+		"renamed and linked to by two names": {steps: []step{
+			{writes("a", "1\n"), []string{"1"}},
+			{func(t *testing.T, dir string) {
+				require.NoError(t, os.Link(filepath.Join(dir, "a"), filepath.Join(dir, "b")))
+				renames("a", "c")(t, dir)
+			}, []string{"1"}}, // one of them is another file, as two links always are
+			{adds("b", "2\n"), []string{"2", "2"}},
+		}},
 		"names that changed places": {steps: []step{
 			{both(writes("a", "1\n"), writes("b", "2\n")), []string{"1", "2"}},
 			{both(renames("a", "c"), renames("b", "a"), renames("c", "b"), adds("a", "3\n")), []string{"3"}},

@@ -36,6 +36,23 @@ func TestRecursive(t *testing.T) {
 	require.ElementsMatch(t, []string{"deep", "top"}, all(t, open(t, source.Dir(link, source.Once(), source.Recursive()), source.Options{})), "the directory itself may be a link")
 }
 
+func TestDirectoryWithManyFilesIsRenamed(t *testing.T) {
+	const files = 1000
+	dir := t.TempDir()
+	sub := filepath.Join(dir, "a")
+	require.NoError(t, os.Mkdir(sub, 0o700))
+	for i := range files {
+		write(t, filepath.Join(sub, name(i)), "1\n")
+	}
+	r := open(t, source.Dir(dir, source.Recursive()), source.Options{})
+	require.Len(t, cut(t, r), files)
+	require.NoError(t, os.Rename(sub, filepath.Join(dir, "b")))
+	require.Empty(t, cut(t, r))
+	write(t, filepath.Join(dir, "b", "new"), "2\n")
+	require.Equal(t, []string{"2"}, cut(t, r))
+	require.Equal(t, source.Stats{}, r.Stats())
+}
+
 func TestPatternOfDirectories(t *testing.T) {
 	dir := t.TempDir()
 	for _, host := range []string{"web-1", "web-2", "db-1"} {

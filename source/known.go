@@ -60,10 +60,21 @@ func (r *filesReader[R]) recognise(found []entry, missed []miss) {
 			fresh = append(fresh, e)
 		}
 	}
+	numbered := map[fileNumber][]*file{}
+	if len(fresh) > 0 {
+		for _, f := range before {
+			n := number(f.info)
+			numbered[n] = append(numbered[n], f)
+		}
+	}
 	for _, e := range fresh {
-		f := renamed(before, e.info)
-		if f != nil {
-			delete(before, f.path)
+		var f *file // that is no longer where it was
+		for _, gone := range numbered[number(e.info)] {
+			if before[gone.path] == gone && os.SameFile(gone.info, e.info) {
+				f = gone
+				delete(before, f.path)
+				break
+			}
 		}
 		if f == nil || hasPackedName(e.path) && !f.packed { // bytes that were no lines
 			r.known[e.path] = newFile(e)
@@ -97,17 +108,6 @@ func (r *filesReader[R]) missed(missed []miss) {
 	if times, ok := r.looks.now(); ok {
 		r.log.Warn("source: can't look at files, trying again", "path", missed[0].path, "reason", missed[0].err, "paths", len(missed), "times", times)
 	}
-}
-
-// renamed returns the file, among those that are not where they were, that now is
-// somewhere else.
-func renamed(before map[string]*file, info fs.FileInfo) *file {
-	for _, f := range before {
-		if os.SameFile(f.info, info) {
-			return f
-		}
-	}
-	return nil
 }
 
 // within says whether one could not look at path.
