@@ -92,6 +92,23 @@ func TestDirFollowsItsFiles(t *testing.T) {
 			{nil, nil},
 			{adds("a", "3\n"), []string{"3"}},
 		}},
+		"a last line, settled, whose end comes later": {steps: []step{
+			{writes("a", "1\n2"), []string{"1"}},
+			{ages("a"), []string{"2"}},
+			{adds("a", "\n"), nil},
+			{ages("a"), nil},
+			{adds("a", "\n3"), []string{""}},
+			{ages("a"), []string{"3"}},
+			{adds("a", "\r"), nil},
+			{adds("a", "\n4\r"), nil},
+			{ages("a"), []string{"4"}},
+			{adds("a", "\n5\n"), []string{"5"}},
+		}},
+		"a last line, settled, that grows too long": {steps: []step{
+			{both(writes("a", "1"), ages("a")), []string{"1"}},
+			{adds("a", long), nil},
+			{adds("a", "\n2\n"), []string{"2"}},
+		}, stats: source.Stats{Rejected: 1}},
 		"any bytes": {steps: []step{
 			{writes("a", "\x00\xff\xfe\n\xe2\x28\xa1\n"), []string{"\x00\xff\xfe", "\xe2\x28\xa1"}},
 		}},

@@ -25,8 +25,9 @@ import (
 //
 // Nothing that is in a file is left out, however slowly it gets there. A file is
 // read as far as it goes and read on when it has grown; a last line without an
-// end is given when the file has not changed for the time of [Settle]. A renamed
-// file is known again, so logs may be rotated (but one that is packed then is a
+// end is given when the file has not changed for the time of [Settle], and what is
+// added to it later, but for that end, is a line of its own. A renamed file is known
+// again, so logs may be rotated (but one that is packed then is a
 // new file: leave it out with [Match]). One that shrinks or is written anew, or
 // whose place another file has taken, is read from the start, which is logged and
 // counted in Stats.Replaced; what was deleted before it was read is counted in

@@ -111,7 +111,7 @@ func (r *filesReader[R]) readOn(ctx context.Context, f *file) error {
 	defer o.Close()
 	for {
 		record, size, err := r.files.next(o)
-		f.offset, f.rest, f.skipping, f.skipped = o.done, o.rest, o.in.skipping, o.in.skipped
+		f.offset, f.rest, f.endless, f.skipping, f.skipped = o.done, o.rest, o.endless, o.in.skipping, o.in.skipped
 		switch {
 		case err == nil:
 			if err := r.feed.put(f.place, record, o.done, size, f.info.ModTime()); err != nil {

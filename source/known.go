@@ -26,6 +26,7 @@ type file struct {
 	read     fs.FileInfo // as it was when it was read to its end; nil if it never was
 	rest     bool        // bytes were left then that are no record yet
 	leftOut  bool        // what was there at the start is not to be read, and its end is not known yet
+	endless  bool        // the last record was a line without an end
 	skipping bool        // in a line that is too long
 	skipped  int64       // length of that line so far
 	trouble  rarely

@@ -60,6 +60,17 @@ func (l *lineReader) next() ([]byte, error) {
 	}
 }
 
+// passEnd passes over the end of a line, if that is what comes next.
+func (l *lineReader) passEnd() {
+	for _, end := range []string{"\n", "\r\n"} {
+		if b, _ := l.in.Peek(len(end)); string(b) == end {
+			n, _ := l.in.Discard(len(end))
+			l.at += int64(n)
+			return
+		}
+	}
+}
+
 // skip passes over a piece of a line that is too long.
 func (l *lineReader) skip(piece []byte, last bool) {
 	l.skipped += int64(len(piece))

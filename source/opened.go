@@ -20,8 +20,9 @@ type opened struct {
 	buf    []byte // of that length
 	final  bool   // what follows the last record is to be one too
 
-	done int64 // position after the last record
-	rest bool  // bytes follow that are no record yet
+	done    int64 // position after the last record
+	rest    bool  // bytes follow that are no record yet
+	endless bool  // the last record was a line without an end
 }
 
 // errReplaced tells that a file no longer has what was read of it, errMoved that
@@ -43,7 +44,7 @@ func (r *filesReader[R]) openFile(ctx context.Context, f *file, final bool, buff
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{file: f, raw: raw, reject: r.reject, length: r.files.length, final: final, done: f.offset}
+	o := &opened{file: f, raw: raw, reject: r.reject, length: r.files.length, final: final, done: f.offset, endless: f.endless}
 	if err = o.recognise(ctx); err == nil && f.read != nil && r.files.whole {
 		err = errReplaced // it has changed
 	}
@@ -107,11 +108,16 @@ func (o *opened) begin(ctx context.Context, buffer int) error {
 func (o *opened) Close() error { return o.raw.Close() }
 
 func nextLine(o *opened) (Line, int, error) {
+	if o.endless { // what was missing may have come
+		o.in.passEnd()
+		o.done, o.endless = o.in.at, o.in.at == o.done
+	}
 	data, err := o.in.next()
 	if partial := o.in.at > o.in.start; err == nil || err == io.EOF && partial && o.final {
-		o.done = o.in.at
+		o.done, o.endless = o.in.at, err == io.EOF
 		return Line{Data: data, Name: o.file.path, At: o.in.start}, len(data) + lineOverhead, nil
 	} else {
+		o.endless = o.endless && o.done == o.in.start
 		o.done, o.rest = o.in.start, partial
 	}
 	return Line{}, 0, err

@@ -134,9 +134,11 @@ func (p *pieces) Read(b []byte) (int, error) {
 	}
 	s.note(last, b[max(0, min(s.n-p.at, int64(n))):n])
 	if p.at += int64(n); p.final && p.at >= p.file.info.Size() {
-		err = p.checkAll()
+		if err := p.checkAll(); err != nil {
+			return 0, err
+		}
 	}
-	return n, err
+	return n, nil
 }
 
 // checkAll returns [errReplaced] if the file seems to have been written anew
