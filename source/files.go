@@ -27,12 +27,12 @@ import (
 // read as far as it goes and read on when it has grown; a last line without an
 // end is given when the file has not changed for the time of [Settle], and what is
 // added to it later, but for that end, is a line of its own. A renamed file is known
-// again, so logs may be rotated (but one that is packed then is a
-// new file: leave it out with [Match]). One that shrinks or is written anew, or
-// whose place another file has taken, is read from the start, which is logged and
-// counted in Stats.Replaced; what was deleted before it was read is counted in
-// Stats.Lost, in bytes. What can't be read is logged and tried again at every look,
-// and counted in Stats.Retries.
+// again, so logs may be rotated (but one that is packed then is a new file: leave
+// it out with [Match]). One that shrinks or is written anew, or whose place another
+// file has taken, is read from the start, which is logged and counted in
+// Stats.Replaced; what was deleted before it was read is counted in Stats.Lost, in
+// bytes. What can't be read is logged and tried again at every look, and counted in
+// Stats.Retries.
 //
 // Whether a file was written anew is told by what was read of it: by all of that
 // if the file was changed and has not grown, or else by the first 4 KiB and the
@@ -41,11 +41,16 @@ import (
 // of what [NewOnly] has left out, these ends are all that is known. Move a file into
 // its place instead of writing it anew.
 //
+// A batch waits at most 10 s for a file system that is slow; but Close, and so the
+// end of the App, waits for a call to it that is under way, also for one that never
+// returns, as when the server of a hard NFS mount is gone.
+//
 // An App with Ticks Step waits for whole batches, so give it [Once].
 //
 // In a replay by record time, and with [Once], what is there at the start is read,
 // and then the source ends. What can't be read then ends the App, since the
-// replay would not be complete. Each file is cut by itself, so the logs of
+// replay would not be complete; but a file that is written anew before its turn
+// comes is read as it is then, up to the size that it had. Each file is cut by itself, so the logs of
 // several machines fit together; this keeps as many files open as overlap in time.
 //
 // Options: [Once], [NewOnly], [Recursive], [Match], [Settle], [MaxRecord], [Time].

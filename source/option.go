@@ -63,7 +63,8 @@ func Match(f func(path string) bool) Option {
 // Settle is for how long a file in a [Dir], [DirFiles] or [DirRecords] must not
 // have changed to count as complete: then a last line without an end is given,
 // or the whole file. The default is 10 seconds; 0 is right for files that are
-// moved in when they are complete.
+// moved in when they are complete. A time of change that is past counts, so with a
+// file server whose clock is behind, give that much more.
 func Settle(d time.Duration) Option {
 	return Option{"Settle", []string{"Dir", "DirFiles", "DirRecords"}, func(s *settings) {
 		if s.settle = d; d < 0 {
