@@ -234,6 +234,7 @@ func TestDirFollowsItsFiles(t *testing.T) {
 			require.NoError(t, os.Mkdir(dir, 0o700))
 			r := open(t, source.Dir(dir, source.MaxRecord(1000)), source.Options{})
 			for i, step := range test.steps {
+				synctest.Wait() // for the end of any look
 				if step.do != nil {
 					step.do(t, dir)
 				}

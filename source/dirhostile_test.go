@@ -275,6 +275,31 @@ func TestNamesThatWouldMislead(t *testing.T) {
 	require.Contains(t, log.String(), "longer than MaxRecord")
 }
 
+func TestDirectoryThatGoesInTheMiddleOfALook(t *testing.T) {
+	bubble(t, "between its names and its files", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "logs")
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		write(t, filepath.Join(dir, "a"), "1\n2")
+		goes := false
+		r := open(t, source.Dir(dir, source.Match(func(string) bool {
+			if goes {
+				goes = false
+				require.NoError(t, os.Rename(dir, dir+"-away"))
+			}
+			return true
+		})), source.Options{})
+		require.Equal(t, []string{"1"}, cut(t, r))
+		synctest.Wait()
+		goes = true
+		require.Empty(t, cut(t, r))
+		synctest.Wait()
+		require.False(t, goes)
+		require.NoError(t, os.Rename(dir+"-away", dir))
+		require.Empty(t, cut(t, r), "it was read")
+		require.Zero(t, r.Stats().Lost)
+	})
+}
+
 func TestFilesThatAreRenamedAllTheTime(t *testing.T) {
 	for _, pattern := range []string{"logs", "log*"} {
 		bubble(t, pattern, func(t *testing.T) {

@@ -95,7 +95,7 @@ func TestDirectoryOfAPatternThatCantBeReadForAWhile(t *testing.T) {
 		"where the pattern begins": {"*/in", "."},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
+		bubble(t, name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "logs")
 			in := filepath.Join(dir, "web-1", "in")
 			sub := filepath.Join(in, "sub")
@@ -108,6 +108,7 @@ func TestDirectoryOfAPatternThatCantBeReadForAWhile(t *testing.T) {
 			r := open(t, source.Dir(src), source.Options{Logger: logger})
 			require.Equal(t, []string{"1"}, cut(t, r))
 			require.Zero(t, r.Stats())
+			synctest.Wait() // for the end of any look
 
 			path := filepath.Join(dir, filepath.FromSlash(test.breaks))
 			require.NoError(t, os.Rename(path, path+"-away"))
@@ -119,6 +120,7 @@ func TestDirectoryOfAPatternThatCantBeReadForAWhile(t *testing.T) {
 			require.Error(t, err, "what is not complete must not look so")
 			require.Nil(t, once)
 
+			synctest.Wait()
 			require.NoError(t, os.Remove(path))
 			require.NoError(t, os.Rename(path+"-away", path))
 			require.Empty(t, cut(t, r), "it was read")
@@ -282,6 +284,7 @@ func TestPackedFiles(t *testing.T) {
 			dir := t.TempDir()
 			r := open(t, source.Dir(dir), source.Options{})
 			for i, step := range test.steps {
+				synctest.Wait()
 				if step.do != nil {
 					step.do(t, dir)
 				}

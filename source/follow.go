@@ -58,7 +58,7 @@ func (r *filesReader[R]) look() (found []entry, missed []miss, _ error) {
 		}
 		later, missedLater := r.list()
 		if contains(later, found) && (known == len(r.known) || len(later) == len(found)) {
-			return found, missed, nil
+			return found, append(missed, missedLater...), nil // a directory may have gone within the first look
 		}
 		found, missed = later, missedLater
 	}
