@@ -34,6 +34,7 @@ type App struct {
 	observers []func(*engine.Batch) // windows that no output has read in this batch
 	finishers []func(*engine.Batch)
 	forgetter []func()
+	resetters []func() // before the program goes on from its checkpoint once more
 	failures  []*failureCount
 
 	keepers []keeper
@@ -96,7 +97,7 @@ func (a *App) Run(ctx context.Context) error {
 	run := engine.Config{
 		Name: c.Name, Interval: c.Interval, Ticks: c.Ticks, Start: c.Start, MaxPending: c.MaxPending,
 		MaxBatchBytes: c.MaxBatchBytes, MaxReplayBatchBytes: c.MaxReplayBatchBytes, MaxGap: c.MaxGap,
-		DrainTimeout: c.DrainTimeout, Windows: a.windows, KeepFor: a.keepFor, Logger: c.Logger,
+		DrainTimeout: c.DrainTimeout, Windows: a.windows, KeepFor: a.keepFor, Retries: c.Retries, RetryBackoff: c.RetryBackoff, Logger: c.Logger,
 	}
 	c.Logger.Info("started", "app", c.Name, "interval", c.Interval, "workers", c.Workers)
 	err := a.recoverAndRun(ctx, run)

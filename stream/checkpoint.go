@@ -104,8 +104,13 @@ func GetOrCreate(store checkpoint.Store, build func() (*App, error), opts ...che
 	return a, nil
 }
 
-// Recovered tells what [GetOrCreate] found.
-func (a *App) Recovered() Recovered { return a.report }
+// Recovered tells what [GetOrCreate] found, or Run when it went on from the
+// checkpoint once more. Any goroutine may call it.
+func (a *App) Recovered() Recovered {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.report
+}
 
 func describe(store checkpoint.Store) string {
 	if s, ok := store.(fmt.Stringer); ok {
@@ -151,16 +156,46 @@ func (a *App) open(ctx context.Context, s checkpoint.Session) (*recovery.Journal
 	if err != nil {
 		return nil, err
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.recovered = !j.Fresh
 	a.report = Recovered{Time: j.Time, Pending: len(j.Pending), Kept: j.Kept, New: j.New, Dropped: j.Dropped, Damaged: j.Damaged}
 	return j, nil
 }
 
-// recoverAndRun goes on from the checkpoint, if there is one.
-func (a *App) recoverAndRun(ctx context.Context, run engine.Config) (err error) {
+// recoverAndRun goes on from the checkpoint, if there is one, and once more if a
+// batch fails and Config.Retries allows it.
+func (a *App) recoverAndRun(ctx context.Context, run engine.Config) error {
 	if a.store == nil {
 		return engine.Run(ctx, run, a.program, &a.monitor, &a.stop)
 	}
+	retry, last := 0, time.Time{}
+	for {
+		err := a.runFromStore(ctx, run)
+		var failed *BatchError
+		if errors.As(err, &failed) && failed.Time.After(last) { // further than the time before
+			retry, last = 0, failed.Time
+		}
+		if failed == nil || retry >= run.Retries || ctx.Err() != nil {
+			return err
+		}
+		if failed.Output != "" && !errors.As(err, new(*engine.ComputeError)) {
+			return err // an output that has been tried as often
+		}
+		wait := engine.Backoff(run.RetryBackoff, retry)
+		retry++
+		a.config.Logger.Error("a batch failed; going on from the checkpoint", "app", a.Name(), "batch", failed.Time, "reason", err, "attempt", retry, "of", run.Retries, "in", wait)
+		if !engine.Wait(ctx, wait) {
+			return err
+		}
+		a.monitor.Restart()
+		for _, reset := range a.resetters {
+			reset()
+		}
+	}
+}
+
+func (a *App) runFromStore(ctx context.Context, run engine.Config) (err error) {
 	s, err := a.store.Open(ctx)
 	if err != nil {
 		if ctx.Err() != nil {

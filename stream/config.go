@@ -80,6 +80,16 @@ type Config struct {
 	// Run has ended. The default is ten intervals, at least ten seconds.
 	DrainTimeout time.Duration
 
+	// Retries is how often an output that fails is run again with the elements it
+	// had, before its batch fails. With a checkpoint, a batch that fails otherwise
+	// is run again as often, from what was saved last. The default is 0: the first
+	// failure ends Run.
+	Retries int
+
+	// RetryBackoff is how long to wait before the first retry; each further one
+	// waits twice as long, up to a minute. The default is one second.
+	RetryBackoff time.Duration
+
 	// SaveEvery is how often a program with a checkpoint saves what its operators
 	// keep; after a crash, the batches since then run again. The last one is saved
 	// too. The default is ten seconds.
@@ -107,6 +117,8 @@ func (c *Config) check() error {
 	fault(c.Prefetch < 0, "Prefetch is negative: %d", c.Prefetch)
 	fault(c.MaxReplayBatchBytes < 0, "MaxReplayBatchBytes is negative: %d", c.MaxReplayBatchBytes)
 	fault(c.MaxGap < 0, "MaxGap is negative: %d", c.MaxGap)
+	fault(c.Retries < 0, "Retries is negative: %d", c.Retries)
+	fault(c.RetryBackoff < 0, "RetryBackoff is negative: %v", c.RetryBackoff)
 	fault(c.SaveEvery < 0, "SaveEvery is negative: %v", c.SaveEvery)
 	fault(c.DrainTimeout < 0, "DrainTimeout is negative: %v", c.DrainTimeout)
 
@@ -120,6 +132,7 @@ func (c *Config) check() error {
 	c.MaxReplayBatchBytes = cmp.Or(c.MaxReplayBatchBytes, 1<<30)
 	c.MaxGap = cmp.Or(c.MaxGap, 100_000)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, max(10*c.Interval, 10*time.Second))
+	c.RetryBackoff = cmp.Or(c.RetryBackoff, time.Second)
 	c.SaveEvery = cmp.Or(c.SaveEvery, 10*time.Second)
 	if c.Start.IsZero() {
 		c.Start = time.Unix(0, 0).UTC()

@@ -60,6 +60,7 @@ func keepStates[K comparable, S any](a *App, id plan.ID, name, kind string, c no
 		format.AppendKey, format.AppendState, format.Equal = keys.Append, values.Append, values.Equal
 		return format, err
 	}
+	a.resetters = append(a.resetters, states.Reset)
 	a.keep(keeper{node: id, named: c.named, fault: err,
 		track: func() {
 			states.Track(state.Format[K, S]{AppendKey: keys.Append, ReadKey: keys.Decode, AppendState: values.Append, ReadState: values.Decode, Equal: values.Equal})
@@ -165,10 +166,14 @@ func (p *panesKeeper[T]) leave(until time.Time) {
 }
 
 // keepPanes makes the panes of a window be saved. load gets those that a
-// checkpoint has, oldest first.
-func keepPanes[T any](a *App, id plan.ID, name, kind string, c nodeConfig, f form[T], keys func() int, load func(at time.Time, elements []T)) *panesKeeper[T] {
+// checkpoint has, oldest first; reset forgets all.
+func keepPanes[T any](a *App, id plan.ID, name, kind string, c nodeConfig, f form[T], keys func() int, load func(at time.Time, elements []T), reset func()) *panesKeeper[T] {
 	p := &panesKeeper[T]{form: f}
 	var restored []time.Time
+	a.resetters = append(a.resetters, func() {
+		p.panes, restored = state.Panes{}, nil
+		reset()
+	})
 	a.keep(keeper{node: id, named: c.named, fault: f.err,
 		track:  func() { p.saves = true },
 		filled: func() []time.Time { return restored },

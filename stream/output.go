@@ -110,17 +110,31 @@ func output[T any](s Stream[T], n plan.Node, opts []Option, do func(nodeConfig) 
 	whole := *env
 	whole.Stop = nil // an output is never shown a part of a batch as if it were all
 	period := s.node.period
+	var (
+		stored int64 // number of the batch of which these are the elements
+		held   batch.Batch[T]
+	)
+	a.forgetter = append(a.forgetter, func() { held, stored = batch.Batch[T]{}, 0 })
 	a.program.Outputs = append(a.program.Outputs, engine.Output{Name: c.name, Do: func(ctx context.Context, b *engine.Batch) error {
 		if !present(period, b.Time) {
 			return nil
 		}
-		return caught(func() error {
-			elements := batch.Store(s.read(b).With(env))
-			if a.stop.Load() {
-				return engine.ErrDrainTimeout
+		if stored != b.Seq { // else it is a retry
+			err := caught(func() error {
+				held = batch.Store(s.read(b).With(env))
+				return nil
+			})
+			if err != nil {
+				return &engine.ComputeError{Err: err}
 			}
+			stored = b.Seq
+		}
+		if a.stop.Load() {
+			return engine.ErrDrainTimeout
+		}
+		return caught(func() error {
 			defer env.Blame(-1)
-			return run(ctx, a.info(b), elements.With(&whole))
+			return run(ctx, a.info(b), held.With(&whole))
 		})
 	}})
 	return &a.program.Outputs[len(a.program.Outputs)-1]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,7 +48,12 @@ type visits struct {
 
 // everything declares one of each operator that keeps data.
 func everything(app *stream.App, in [][]int, w window.Window, into shown, fail func(output string, at int64) bool) {
-	s := stream.From(app, source.Queue(in...))
+	s := stream.Map(stream.From(app, source.Queue(in...)), func(i int) int {
+		if fail("compute", int64(i)) {
+			panic(errCrash)
+		}
+		return i
+	})
 	keyed := stream.KeyBy(s, func(i int) int { return i % 3 })
 	text := stream.MapValues(keyed, func(i int) string { return fmt.Sprint(i) })
 	failing := func(output string) func(int64) bool { return func(at int64) bool { return fail(output, at) } }
@@ -137,6 +143,70 @@ func TestRecoveryAgainstUninterrupted(t *testing.T) {
 	})
 }
 
+// A batch that fails is tried again, from stored elements or from the checkpoint,
+// and nothing of the failed attempt shows.
+func TestRetriesAgainstUndisturbed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := rapid.SliceOfN(rapid.SliceOfN(rapid.IntRange(0, 9), 0, 6), 1, 10).Draw(t, "batches")
+		w := window.Sliding(time.Duration(rapid.IntRange(1, 5).Draw(t, "length"))*time.Second, time.Second)
+		want, got := shown{}, shown{}
+		app := streamtest.App(1)
+		everything(app, in, w, want, func(string, int64) bool { return false })
+		require.NoError(t, app.Run(t.Context()))
+
+		bad := rapid.SliceOfNDistinct(rapid.IntRange(1, 120), 0, 5, rapid.ID).Draw(t, "calls that fail")
+		calls, failures := 0, 0
+		app, err := stream.GetOrCreate(checkpointtest.NewFaulty(1), func() (*stream.App, error) {
+			app := streamtest.New(stream.Config{Retries: 5, RetryBackoff: 1, Workers: 1, SaveEvery: rapid.SampledFrom([]time.Duration{1, time.Hour}).Draw(t, "save")})
+			everything(app, in, w, got, func(output string, _ int64) bool {
+				if output != "compute" && output != "values" && output != "snapshots" {
+					return false
+				}
+				if calls++; slices.Contains(bad, calls) {
+					failures++
+					return true
+				}
+				return false
+			})
+			return app, nil
+		})
+		require.NoError(t, err)
+		require.NoError(t, app.Run(t.Context()))
+		require.Equal(t, want, got)
+		require.EqualValues(t, failures, app.Stats().Retries)
+	})
+}
+
+func TestRetriesAreLimited(t *testing.T) {
+	for _, withStore := range []bool{false, true} {
+		attempts := map[string]int{}
+		build := func() (*stream.App, error) {
+			app := streamtest.New(stream.Config{Retries: 3, RetryBackoff: 1})
+			everything(app, [][]int{{1}, {2}}, window.Tumbling(time.Second), shown{}, func(output string, at int64) bool {
+				attempts[output]++
+				return output == "max" && at == 2
+			})
+			return app, nil
+		}
+		app, _ := build()
+		if withStore {
+			var err error
+			app, err = stream.GetOrCreate(checkpointtest.NewFaulty(1), build)
+			require.NoError(t, err)
+		}
+		clear(attempts)
+		err := app.Run(t.Context())
+		var failed *stream.BatchError
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, "show max", failed.Output)
+		require.ErrorIs(t, err, errCrash)
+		require.Equal(t, 1+1+3, attempts["max"])
+		require.Equal(t, 2, attempts["window"])
+		require.Equal(t, 2, attempts["compute"], "retries have the stored elements")
+		require.Equal(t, 1, attempts["values"], "what comes after it")
+	}
+}
+
 // A finished program that is started again ends at once.
 func TestFinishedProgramEndsAtOnce(t *testing.T) {
 	store, into := checkpoint.Dir(t.TempDir()), shown{}
@@ -150,4 +220,26 @@ func TestFinishedProgramEndsAtOnce(t *testing.T) {
 		require.NoError(t, app.Run(t.Context()))
 	}
 	require.Len(t, into["count"], 2)
+}
+
+// A function that panics every time is tried so often, from the checkpoint.
+func TestPanicsAreRetriedFromTheCheckpoint(t *testing.T) {
+	calls := 0
+	app, err := stream.GetOrCreate(checkpointtest.NewFaulty(1), func() (*stream.App, error) {
+		app := streamtest.New(stream.Config{Retries: 3, RetryBackoff: 1, SaveEvery: 1})
+		everything(app, [][]int{{1}, {2}, {3}}, window.Tumbling(time.Second), shown{}, func(output string, i int64) bool {
+			if output == "compute" && i == 2 {
+				calls++
+				return true
+			}
+			return false
+		})
+		return app, nil
+	})
+	require.NoError(t, err)
+	err = app.Run(t.Context())
+	require.ErrorIs(t, err, errCrash)
+	require.Equal(t, 4, calls)
+	require.EqualValues(t, 3, app.Stats().Retries)
+	require.EqualValues(t, 1, app.Stats().Batches)
 }

@@ -234,6 +234,7 @@ func stateful[T, U any](s Stream[T], n plan.Node, opts []Option, c *nodeConfig, 
 		}
 	})
 	a.forgetter = append(a.forgetter, func() { held = batch.Batch[U]{} })
+	a.resetters = append(a.resetters, func() { seen = 0 })
 	return out
 }
 

@@ -11,11 +11,12 @@ type Stats struct {
 	Started time.Time // zero before Run
 
 	Batches        int64 // done
-	Failed         int64 // 0 or 1: the batch that ended Run
+	Failed         int64 // as often as a batch was given up: the one that ended Run, and those that were run again
 	Pending        int   // cut and waiting
 	Running        bool  // a batch is being computed
 	Merged         int64 // ticks merged into later ones, because MaxPending batches waited
 	Full           int64 // slices of a source that MaxBatchBytes cut short
+	Retries        int64 // of outputs, and of batches from the checkpoint
 	Undone         int64 // batches that were cut and not begun when Run was stopped
 	Records, Bytes int64 // in done batches
 	LastError      error // of the batch that failed
@@ -54,7 +55,7 @@ func (a *App) Stats() Stats {
 	c := a.monitor.Counts()
 	s := Stats{
 		Started: c.Started, Batches: c.Done, Failed: c.Failed, Pending: c.Pending, Running: c.Running,
-		Merged: c.Merged, Full: c.Full, Undone: c.Undone, Records: c.Records, Bytes: c.Bytes, LastError: c.Error,
+		Merged: c.Merged, Full: c.Full, Retries: c.Retries, Undone: c.Undone, Records: c.Records, Bytes: c.Bytes, LastError: c.Error,
 		Last: LastBatch{Time: c.Last.Time, Records: c.Last.Records, Bytes: c.Last.Bytes,
 			SchedulingDelay: c.Last.Scheduling, ProcessingDelay: c.Last.Processing},
 	}

@@ -45,7 +45,7 @@ func Window[T any](s Stream[T], w window.Window, opts ...Option) Stream[T] {
 	}
 	keep = keepPanes(s.app, out.node.id, out.Name(), "window", c, formOf[T](c), func() int { return len(panes) }, func(at time.Time, elements []T) {
 		panes = append(panes, pane{at, batch.Of(elements)})
-	})
+	}, func() { panes = nil })
 	return out
 }
 
@@ -82,7 +82,7 @@ func CountByWindow[T any](s Stream[T], w window.Window, opts ...Option) Stream[i
 			total += n
 			panes = append(panes, pane{at, n})
 		}
-	})
+	}, func() { panes, total = nil, 0 })
 	return out
 }
 
@@ -178,7 +178,8 @@ func byKeyAndWindow[T any, K comparable, V any](s Stream[T], op string, w window
 	if s.app == nil {
 		return out
 	}
-	keep = keepPanes(s.app, out.node.id, out.Name(), op, c, formOfPairs[K, V](c), kept.Len, func(at time.Time, pairs []Pair[K, V]) { kept.Enter(at, pairs) })
+	keep = keepPanes(s.app, out.node.id, out.Name(), op, c, formOfPairs[K, V](c), kept.Len,
+		func(at time.Time, pairs []Pair[K, V]) { kept.Enter(at, pairs) }, kept.Reset)
 	return out
 }
 
@@ -208,6 +209,7 @@ func windowed[T, U any](s Stream[T], op string, w window.Window, opts []Option, 
 			return result().With(env)
 		}
 	}, s)
+	s.app.resetters = append(s.app.resetters, func() { seen = 0 })
 	parent := s.node.period
 	out.node.period = w.Slide
 	out.node.reach = s.node.reach + w.Length

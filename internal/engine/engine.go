@@ -35,6 +35,8 @@ type Config struct {
 	MaxReplayBatchBytes int64
 	MaxGap              int
 	DrainTimeout        time.Duration
+	Retries             int             // of an output that fails
+	RetryBackoff        time.Duration   // before the first of them
 	Windows             []window.Window // of the program; a tick that they need is not merged
 	KeepFor             time.Duration   // no tick is merged so long after a batch with records
 	Journal             Journal         // nil if nothing is to last
@@ -272,7 +274,7 @@ func (r *run) runBatch(ctx context.Context, b *Batch) error {
 	began := time.Now()
 	err := r.logged(working, b)
 	if err == nil {
-		err = r.outputs(working, b)
+		err = r.outputs(ctx, working, b)
 	}
 	if err == nil {
 		err = r.saved(working, b)
@@ -313,9 +315,9 @@ func (r *run) saved(ctx context.Context, b *Batch) error {
 	return nil
 }
 
-func (r *run) outputs(ctx context.Context, b *Batch) error {
+func (r *run) outputs(stop, ctx context.Context, b *Batch) error {
 	for _, o := range r.Outputs {
-		if err := r.whole(o.Do(ctx, b)); err != nil {
+		if err := r.output(stop, ctx, o, b); err != nil {
 			return &BatchError{Time: b.Time, Output: o.Name, Err: err}
 		}
 	}
@@ -323,6 +325,56 @@ func (r *run) outputs(ctx context.Context, b *Batch) error {
 		return &BatchError{Time: b.Time, Err: err}
 	}
 	return nil
+}
+
+// output runs an output, again if it fails, until stop ends.
+func (r *run) output(stop, ctx context.Context, o Output, b *Batch) error {
+	for attempt := 0; ; attempt++ {
+		err := r.whole(o.Do(ctx, b))
+		if err == nil || attempt >= r.Retries || errors.As(err, new(*ComputeError)) || stop.Err() != nil {
+			return err
+		}
+		wait := Backoff(r.RetryBackoff, attempt)
+		r.monitor.retry()
+		r.Logger.Warn("an output failed; trying again", "app", r.Name, "output", o.Name, "batch", b.Time, "reason", err, "attempt", attempt+1, "of", r.Retries, "in", wait)
+		if !Wait(stop, wait) {
+			return err
+		}
+	}
+}
+
+// ComputeError tells that what an output was to be given could not be computed.
+// To run the output again is of no use.
+type ComputeError struct{ Err error }
+
+func (e *ComputeError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *ComputeError) Unwrap() error { return e.Err }
+
+// Backoff is how long to wait before a retry, counted from 0: each time twice as
+// long, up to a minute or the first wait.
+func Backoff(first time.Duration, retry int) time.Duration {
+	wait := first
+	for range retry {
+		if wait >= time.Minute {
+			break
+		}
+		wait = min(2*wait, time.Minute)
+	}
+	return wait
+}
+
+// Wait waits, and says whether that was not cut short by the end of ctx.
+func Wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // whole adds to the error of a step that it may have seen only a part of the

@@ -18,6 +18,7 @@ type Counts struct {
 	Pending        int   // batches that are cut and wait
 	Running        bool
 	Merged, Full   int64 // ticks merged into later ones; slices that MaxBatchBytes cut short
+	Retries        int64 // of outputs and of failed batches
 	Undone         int64 // batches that were cut and not begun when the program stopped
 	Records, Bytes int64 // in done batches
 	Last           BatchCounts
@@ -36,6 +37,10 @@ type BatchCounts struct {
 // Start notes that the program begins.
 func (m *Monitor) Start() { m.change(func(c *Counts) { c.Started = time.Now() }) }
 
+// Restart notes that the program goes on from its checkpoint after a batch has
+// failed.
+func (m *Monitor) Restart() { m.change(func(c *Counts) { c.Retries++; c.Pending = 0 }) }
+
 // Counts returns a copy.
 func (m *Monitor) Counts() Counts {
 	m.mu.Lock()
@@ -51,6 +56,7 @@ func (m *Monitor) change(f func(*Counts)) {
 
 func (m *Monitor) queue(*Batch) { m.change(func(c *Counts) { c.Pending++ }) }
 func (m *Monitor) merge(n int)  { m.change(func(c *Counts) { c.Merged += int64(n) }) }
+func (m *Monitor) retry()       { m.change(func(c *Counts) { c.Retries++ }) }
 func (m *Monitor) full()        { m.change(func(c *Counts) { c.Full++ }) }
 func (m *Monitor) leaveUndone() { m.change(func(c *Counts) { c.Pending--; c.Undone++ }) }
 func (m *Monitor) begin(*Batch) { m.change(func(c *Counts) { c.Pending--; c.Running = true }) }

@@ -53,6 +53,9 @@ func NewStates[K comparable, S any](touches bool) *States[K, S] {
 // Track makes it know what changes, to be saved in a format.
 func (t *States[K, S]) Track(f Format[K, S]) { t.tracks, t.format = true, f }
 
+// Reset makes it as it was when it was made.
+func (t *States[K, S]) Reset() { *t = *NewStates[K, S](t.touched) }
+
 // Begin says whether it has never been used before: not in this run, and not in
 // one whose states were loaded.
 func (t *States[K, S]) Begin() bool {

@@ -59,6 +59,9 @@ func NewWindow[K comparable, V any](combine, inverse func(a, b V) V) *Window[K, 
 	return &Window[K, V]{combine: combine, inverse: inverse, keys: NewTable[K, running[V]]()}
 }
 
+// Reset makes it as it was when it was made.
+func (w *Window[K, V]) Reset() { *w = *NewWindow[K](w.combine, w.inverse) }
+
 // Len is how many keys the window has.
 func (w *Window[K, V]) Len() int { return w.keys.Len() }
 
