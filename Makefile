@@ -1,7 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help test race fuzz bench lint ci
+.PHONY: help test race fuzz soak bench lint ci
 
 FUZZTIME ?= 10s
+KILLS ?= 1000
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## list the targets
@@ -19,6 +20,9 @@ fuzz: ## each fuzz test for FUZZTIME (10s)
 			echo "== $$pkg $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 		done; \
 	done
+
+soak: ## kill programs KILLS (1000) times at random instants; GODSTREAM_SEED=… repeats one
+	GODSTREAM_KILLS=$(KILLS) go test -count 1 -v -timeout 2h -run TestKilledAtRandomInstants ./internal/crashtest
 
 bench: ## benchmarks beside their hand-written loops, for benchstat
 	go test -run '^$$' -bench . -count 6 -cpu 1 ./...

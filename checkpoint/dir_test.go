@@ -299,7 +299,7 @@ func TestDirProcessKilledAtEachCrashpoint(t *testing.T) {
 		"append.written:2": {"open put append", left{"blob": "blob", "log": "12"}},
 		"delete.done":      {"open put append append again", left{"blob": "blob"}},
 	}
-	for _, name := range crashpoint.Names {
+	for _, name := range crashpoint.OfStore {
 		require.Contains(t, want, name)
 	}
 	for name, w := range want {

@@ -6,7 +6,18 @@
 // ends by SIGKILL, as in a crash, when it comes to the place put.renamed the
 // third time. Without the variable, or with another text, nothing happens.
 //
-// The places in a session of checkpoint.Dir are:
+// The places in the life of a batch are:
+//
+//	batch.cut        it has its records, and waits
+//	batch.begun      it is in hand, and not logged
+//	batch.logged     it is in the log, or was before
+//	output.begun     an output is about to run
+//	output.done      it has run
+//	batch.done       all outputs have run; nothing says so yet
+//	batch.saved      the checkpoint knows of it, or will with the next save
+//	batch.committed  the sources know of it
+//
+// Those in a session of checkpoint.Dir are:
 //
 //	put.write       a blob's temporary file is made, and empty
 //	put.written     it is written
@@ -22,17 +33,21 @@ package crashpoint
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 )
 
-// Names are the places, in the order of the table above.
-var Names = []string{
-	"put.write", "put.written", "put.synced", "put.renamed", "put.done",
-	"append.write", "append.written", "append.synced", "append.done",
-	"delete.done",
-}
+// OfBatch and OfStore are the places, in the order of the tables above.
+var (
+	OfBatch = []string{"batch.cut", "batch.begun", "batch.logged", "output.begun", "output.done", "batch.done", "batch.saved", "batch.committed"}
+	OfStore = []string{"put.write", "put.written", "put.synced", "put.renamed", "put.done",
+		"append.write", "append.written", "append.synced", "append.done", "delete.done"}
+)
+
+// Names are all of them.
+var Names = slices.Concat(OfBatch, OfStore)
 
 // target is read once, as the process starts; left counts down to the crash.
 var (

@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/godstream/godstream/internal/crashpoint"
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/window"
 )
@@ -272,17 +273,21 @@ func (r *run) runBatch(ctx context.Context, b *Batch) error {
 	defer r.Forget(b)
 	r.monitor.begin(b)
 	began := time.Now()
+	crashpoint.At("batch.begun")
 	err := r.logged(working, b)
 	if err == nil {
+		crashpoint.At("batch.logged")
 		err = r.outputs(ctx, working, b)
 	}
 	if err == nil {
+		crashpoint.At("batch.done")
 		err = r.saved(working, b)
 	}
 	r.monitor.end(b, began, err)
 	if err != nil {
 		return err
 	}
+	crashpoint.At("batch.saved")
 	r.Logger.Debug("batch done", "app", r.Name, "time", b.Time, "records", b.Records, "bytes", b.Bytes,
 		"waited", began.Sub(b.queued), "took", time.Since(began))
 	for i, s := range r.Sources {
@@ -290,6 +295,7 @@ func (r *run) runBatch(ctx context.Context, b *Batch) error {
 			r.Logger.Warn("positions not committed; a restart may read these records again", "app", r.Name, "source", s.Name(), "batch", b.Time, "reason", err)
 		}
 	}
+	crashpoint.At("batch.committed")
 	return nil
 }
 
@@ -317,9 +323,11 @@ func (r *run) saved(ctx context.Context, b *Batch) error {
 
 func (r *run) outputs(stop, ctx context.Context, b *Batch) error {
 	for _, o := range r.Outputs {
+		crashpoint.At("output.begun")
 		if err := r.output(stop, ctx, o, b); err != nil {
 			return &BatchError{Time: b.Time, Output: o.Name, Err: err}
 		}
+		crashpoint.At("output.done")
 	}
 	if err := r.whole(r.Finish(b)); err != nil {
 		return &BatchError{Time: b.Time, Err: err}
@@ -453,6 +461,7 @@ func (b *Batch) add(i int, s Slice) {
 func (r *run) send(b *Batch) {
 	r.prev = b.Time
 	r.fill(b)
+	crashpoint.At("batch.cut")
 	b.queued = time.Now()
 	r.monitor.queue(b)
 	r.queue <- b

@@ -1,0 +1,324 @@
+// Package crashtest holds tests that kill a program: at every place that
+// internal/crashpoint names, and at random instants. Started again on the same
+// checkpoint, as often as it takes, it must have written what one writes that
+// runs through.
+//
+// The test binary is the program, too. GODSTREAM_KILLS is how many kills there
+// are to be at random instants, and GODSTREAM_SEED repeats their choices.
+package crashtest
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/godstream/godstream/internal/crashpoint"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("CRASHTEST_DIR"); dir != "" {
+		os.Exit(child(dir, os.Getenv("CRASHTEST_SETTINGS")))
+	}
+	if runtime.GOOS == "windows" {
+		fmt.Println("skipped: a process that is killed there does not tell by what")
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// process is a run of the program.
+type process struct {
+	cmd    *exec.Cmd
+	lines  *bufio.Reader
+	stderr bytes.Buffer
+}
+
+// start runs the program. crash is where it is to be killed, "" for nowhere.
+func start(t *testing.T, dir string, s settings, crash string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), "CRASHTEST_DIR="+dir, "CRASHTEST_SETTINGS="+s.String(), "GODSTREAM_CRASH="+crash)
+	p.cmd.Stderr = &p.stderr
+	stdout, err := p.cmd.StdoutPipe()
+	require.NoError(t, err)
+	p.lines = bufio.NewReader(stdout)
+	require.NoError(t, p.cmd.Start())
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // if the test fails in between
+	return p
+}
+
+// until reads what the program says up to a line.
+func (p *process) until(t *testing.T, line string) {
+	t.Helper()
+	for {
+		got, err := p.lines.ReadString('\n')
+		require.NoError(t, err, "no %q: %s", line, &p.stderr)
+		if got == line {
+			return
+		}
+	}
+}
+
+// wait waits for the end of the program. It says whether it was killed, and
+// whether it had reached the end before; any other end fails the test.
+func (p *process) wait(t *testing.T, rest string) (killed, reached bool) {
+	t.Helper()
+	err := p.cmd.Wait()
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	require.True(t, ok)
+	killed = status.Signaled() && status.Signal() == syscall.SIGKILL
+	require.True(t, err == nil || killed, "%v: %s", err, &p.stderr)
+	return killed, strings.Contains(rest, ended)
+}
+
+// result is what a program has written: the outputs of each batch, by output and
+// time, and the files. Several whole lines of one output of a batch must agree.
+type result map[string]string
+
+func read(t *testing.T, dir string) result {
+	t.Helper()
+	got := result{}
+	text, err := os.ReadFile(filepath.Join(dir, "lines"))
+	require.NoError(t, err)
+	for _, line := range strings.Split(string(text), "\n") {
+		if line, ok := strings.CutSuffix(line, whole); ok {
+			at, rest, _ := strings.Cut(line, "\t")
+			output, elements, ok := strings.Cut(rest, "\t")
+			require.True(t, ok, line)
+			if before, again := got[at+" "+output]; again {
+				require.Equal(t, before, elements, "%s of batch %s, written again", output, at)
+			}
+			got[at+" "+output] = elements
+		}
+	}
+	files := filepath.Join(dir, "files")
+	require.NoError(t, filepath.WalkDir(files, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(files, path)
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		got[name] = string(data)
+		return err
+	}))
+	return got
+}
+
+// same compares two results by their parts.
+func same(t *testing.T, want, got result) {
+	t.Helper()
+	for part := range want {
+		if _, ok := got[part]; !ok {
+			t.Errorf("%s is missing", part)
+		} else if want[part] != got[part] {
+			t.Errorf("%s is\n%s\nwant\n%s", part, got[part], want[part])
+		}
+	}
+	for part := range got {
+		if _, ok := want[part]; !ok {
+			t.Errorf("%s should not be there", part)
+		}
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+// through is what a program writes that runs through, without a checkpoint.
+var through = map[string]func(t *testing.T) result{}
+
+func init() {
+	for _, source := range []string{"function", "kafka"} {
+		var once sync.Once
+		var want result
+		through[source] = func(t *testing.T) result {
+			t.Helper()
+			once.Do(func() { want, _ = runThrough(t, settings{source: source, partitions: 1, workers: 1, saveEvery: 1}) })
+			require.Greater(t, len(want), 300)
+			return want
+		}
+	}
+}
+
+// runThrough returns also how long it took.
+func runThrough(t *testing.T, s settings) (result, time.Duration) {
+	t.Helper()
+	dir := t.TempDir()
+	p := start(t, dir, s, "")
+	p.until(t, began)
+	at := time.Now()
+	rest, err := io.ReadAll(p.lines)
+	require.NoError(t, err)
+	_, reached := p.wait(t, string(rest))
+	require.True(t, reached)
+	return read(t, dir), time.Since(at)
+}
+
+func TestUninterrupted(t *testing.T) {
+	for source, want := range through {
+		got, _ := runThrough(t, settings{source: source, store: true, partitions: 3, workers: 2, saveEvery: 1})
+		same(t, want(t), got)
+	}
+}
+
+// At each place, after it was passed several times, until one run reaches the end.
+func TestKilledAtEveryPlace(t *testing.T) {
+	for _, name := range crashpoint.Names {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, kills := t.TempDir(), 0
+			s := settings{source: "function", store: true, partitions: 2, workers: 2, saveEvery: 1}
+			for _, n := range []string{":1", ":2", ":7", ":30", ":90", ""} {
+				crash := name + n
+				if n == "" {
+					crash = ""
+				}
+				p := start(t, dir, s, crash)
+				rest, err := io.ReadAll(p.lines)
+				require.NoError(t, err)
+				killed, reached := p.wait(t, string(rest))
+				if !killed {
+					require.True(t, reached)
+					break
+				}
+				require.False(t, reached && strings.HasPrefix(name, "batch"))
+				kills++
+			}
+			require.GreaterOrEqual(t, kills, 2, "the place is hardly passed")
+			same(t, through["function"](t), read(t, dir))
+		})
+	}
+}
+
+// TestKilledAtRandomInstants starts programs and kills them between their first
+// word and their last, again and again until they reach the end. Only kills in
+// between count.
+func TestKilledAtRandomInstants(t *testing.T) {
+	want, budget := 40, 8*time.Second // or as many as a slow machine can
+	if text := os.Getenv("GODSTREAM_KILLS"); text != "" {
+		n, err := strconv.Atoi(text)
+		require.NoError(t, err, "GODSTREAM_KILLS")
+		want, budget = n, 24*time.Hour
+	}
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("GODSTREAM_SEED"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err, "GODSTREAM_SEED")
+		seed = n
+	}
+	t.Logf("GODSTREAM_SEED=%d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	begin := time.Now()
+	kills, stops, late, runs := 0, 0, 0, 0
+	for kills < want && time.Since(begin) < budget {
+		source := "function"
+		if runs%4 == 3 {
+			source = "kafka"
+		}
+		dir, err := os.MkdirTemp("", "crashtest-")
+		require.NoError(t, err)
+		var story []string
+		func() {
+			defer func() {
+				if t.Failed() {
+					t.Logf("kept in %s: %s", dir, strings.Join(story, "; "))
+				} else {
+					os.RemoveAll(dir)
+				}
+			}()
+			_, length := runThrough(t, settings{source: source, store: true, partitions: 2, workers: 2, saveEvery: 1})
+			for reached := false; !reached; {
+				s := settings{source: source, store: true, partitions: 1 + rng.IntN(4), workers: 1 + rng.IntN(3),
+					saveEvery: []time.Duration{1, 1, 5 * time.Millisecond, time.Hour}[rng.IntN(4)]}
+				after := time.Duration(rng.Float64() * float64(length) * 0.7)
+				gently := rng.IntN(10) == 0
+				if len(story) == 20 { // without a save between, it need not get any further
+					after = time.Hour
+				}
+				story = append(story, fmt.Sprintf("%v: %v after %v", s, map[bool]string{false: "killed", true: "stopped"}[gently], after))
+				p := start(t, dir, s, "")
+				p.until(t, began)
+				rest := make(chan string, 1)
+				go func() {
+					text, _ := io.ReadAll(p.lines)
+					rest <- string(text)
+				}()
+				var text string
+				select {
+				case text = <-rest:
+				case <-time.After(after):
+					if gently {
+						require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+					} else {
+						require.NoError(t, p.cmd.Process.Kill())
+					}
+					text = <-rest
+				}
+				var killed bool
+				killed, reached = p.wait(t, text)
+				switch {
+				case killed && !reached:
+					kills++
+				case killed:
+					late++
+				case !reached:
+					stops++
+				}
+			}
+			same(t, through[source](t), read(t, dir))
+			runs++
+		}()
+	}
+	t.Logf("%d kills between the first word and the last, %d gentle stops, %d kills that came after the last word, in %d programs and %v", kills, stops, late, runs, time.Since(begin).Round(time.Second))
+	require.Positive(t, kills)
+}
+
+// Of two processes on one checkpoint, the second is told which the first is.
+func TestTwoProcesses(t *testing.T) {
+	dir, s := t.TempDir(), settings{source: "function", store: true, partitions: 2, workers: 2, saveEvery: 1}
+	holding := s
+	holding.hold = true
+	first := start(t, dir, holding, "")
+	first.until(t, holds)
+
+	second := start(t, dir, s, "")
+	rest, err := io.ReadAll(second.lines)
+	require.NoError(t, err)
+	require.NotContains(t, string(rest), ended)
+	require.Error(t, second.cmd.Wait())
+	require.Equal(t, locked, second.cmd.ProcessState.ExitCode(), "checkpoint.ErrLocked")
+	require.Equal(t, fmt.Sprintf("stream: app crashtest: checkpoint: open %s: in use by another App or process (pid %d); stop that or give this one a place of its own\n",
+		filepath.Join(dir, "checkpoint"), first.cmd.Process.Pid), second.stderr.String())
+
+	require.NoError(t, first.cmd.Process.Kill())
+	rest, err = io.ReadAll(first.lines)
+	require.NoError(t, err)
+	killed, _ := first.wait(t, string(rest))
+	require.True(t, killed)
+
+	third := start(t, dir, s, "")
+	rest, err = io.ReadAll(third.lines)
+	require.NoError(t, err)
+	_, reached := third.wait(t, string(rest))
+	require.True(t, reached)
+	same(t, through["function"](t), read(t, dir))
+}
