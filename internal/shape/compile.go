@@ -153,7 +153,7 @@ func (c *compiler) fields(ops []op, was, now *node, t reflect.Type, offset uintp
 		i, kept := index[old.name]
 		if !kept {
 			if !c.accept {
-				return nil, fmt.Errorf("shape: %s: the checkpoint has this field (%v), the program does not (%v); give it back, or accept that what it holds is lost", at, was, now)
+				return nil, fmt.Errorf("shape: %s: the checkpoint has this field (%v), the program does not (%v); give it back, or accept with checkpoint.AcceptLoss that what it holds is lost", at, was, now)
 			}
 			ops = append(ops, op{code: codeSkip, path: at, skip: old.node})
 			continue
