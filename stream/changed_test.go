@@ -109,6 +109,17 @@ func plain(_ *stream.App, sales stream.Stream[sale], show func(fmt.Stringer)) {
 	show(totals(sales, "totals"))
 }
 
+// rolling is a program with windows of so many days.
+func rolling(days int) func(*stream.App, stream.Stream[sale], func(fmt.Stringer)) {
+	w := window.Sliding(time.Duration(days)*time.Second, time.Second)
+	return func(_ *stream.App, sales stream.Stream[sale], show func(fmt.Stringer)) {
+		add, subtract := func(a, b int) int { return a + b }, func(a, b int) int { return a - b }
+		show(lastOf("count", stream.CountByWindow(sales, w, stream.Name("count"))))
+		show(lastOf("by key", stream.ReduceByKeyAndWindow(sales, add, w, stream.Name("by key"))))
+		show(lastOf("inverse", stream.ReduceByKeyAndWindowInverse(sales, add, subtract, w, stream.Name("inverse"))))
+	}
+}
+
 func TestChangesThatGoOn(t *testing.T) {
 	tests := map[string]struct {
 		before, after        func(*stream.App, stream.Stream[sale], func(fmt.Stringer))
@@ -203,6 +214,16 @@ func TestChangesThatGoOn(t *testing.T) {
 			before: plain, after: plain,
 			opts: []checkpoint.Option{checkpoint.Drop("totals")},
 			want: []string{"totals [(tea, 1) (rye, 30)]"}, kept: []string{"from-1"}, fresh: []string{"totals"}, givenUp: []string{"totals"},
+		},
+		"a longer window": {
+			before: rolling(2), after: rolling(3),
+			want: []string{"count [6]", "by key [(tea, 3) (rye, 60)]", "inverse [(tea, 3) (rye, 60)]"},
+			kept: []string{"count", "by key", "inverse", "from-1"},
+		},
+		"a shorter window": {
+			before: rolling(3), after: rolling(2),
+			want: []string{"count [4]", "by key [(tea, 2) (rye, 50)]", "inverse [(tea, 2) (rye, 50)]"},
+			kept: []string{"count", "by key", "inverse", "from-1"},
 		},
 		"another source": {
 			before: plain,
