@@ -253,7 +253,7 @@ func (a *App) resume(ctx context.Context, s checkpoint.Session, run *engine.Conf
 		run.Resume.Pending = append(run.Resume.Pending, p)
 	}
 	for i, src := range a.sources {
-		src.goOn(j.Positions(src.Name()), again[i])
+		src.goOn(j.Positions(src.Name(), src.isVolatile()), again[i])
 	}
 	run.Journal = &journal{j, a.sources}
 	return j.Begin(ctx)

@@ -5,8 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -58,20 +58,17 @@ type Journal struct {
 
 	newest   Manifest
 	kept     []Manifest // checkpoints to fall back to, oldest first; the newest is the last
-	logs     []logFile  // oldest first
-	fresh    bool       // the next entry begins a log
-	next     int64      // number of the next log
+	logs     []LogRef   // oldest first; the last one is written to
+	salt     []byte     // of that
+	again    []Entry    // of Pending, those that are not done
+	next     int64      // highest number of a log, readable or not
 	saves    int64      // highest number of a save, readable or not
 	sources  map[string]*positions
 	saved    time.Time
 	grown    int64             // bytes of this generation's saves after the first
 	wholeNow bool              // the next save begins a generation
 	opened   map[string][]byte // earlier saves that a save reads
-}
-
-type logFile struct {
-	number int64
-	last   int64 // batch
+	failed   error             // why no more can be written
 }
 
 // positions is where a source is to be read on, by partition in order of
@@ -97,7 +94,7 @@ type Report struct {
 // Open reads the newest checkpoint that can be read and compares it with the
 // program.
 func Open(ctx context.Context, s checkpoint.Session, c Config, keepers []Keeper) (*Journal, error) {
-	j := &Journal{config: c, session: s, keepers: keepers, fresh: true, loads: map[string][][]byte{}, sources: map[string]*positions{}}
+	j := &Journal{config: c, session: s, keepers: keepers, loads: map[string][][]byte{}, sources: map[string]*positions{}}
 	if err := j.read(ctx); err != nil {
 		return nil, err
 	}
@@ -115,20 +112,21 @@ func (j *Journal) read(ctx context.Context) error {
 	}
 	j.Damaged = v.Damaged
 	j.saves, j.next = v.saves, v.next
-	for _, l := range v.logs {
-		j.logs = append(j.logs, logFile{l.number, last(l.entries)})
-	}
 	if v.saves == 0 {
-		if n := len(v.Entries()); n > 0 {
-			return fmt.Errorf("there is a log of %d batches and no checkpoint; the folder was not written by one program", n)
+		for _, l := range v.logs {
+			if len(l.entries) > 0 || l.fault != nil && l.size > logHeadSize {
+				return fmt.Errorf("%s has batches, and there is no %s: %w; restore the files from a copy, or begin anew in an empty place",
+					logName(l.number), saveName(1), checkpoint.ErrCorrupt)
+			}
 		}
+		j.Damaged = nil // a log whose first bytes were not yet written
 		j.Fresh, j.wholeNow = true, true
 		j.newest.ID = rand.Text()
 		return nil
 	}
 	if v.Newest < 0 {
 		return fmt.Errorf("no checkpoint can be read, of %d that are there: %s: %w; restore the files from a copy, or begin anew in an empty place",
-			v.saves, strings.Join(v.Damaged, "; "), checkpoint.ErrCorrupt)
+			v.found, strings.Join(v.Damaged, "; "), checkpoint.ErrCorrupt)
 	}
 	c := v.Checkpoints[v.Newest]
 	j.newest = c.Manifest
@@ -148,24 +146,26 @@ func (j *Journal) read(ctx context.Context) error {
 			at.set(p)
 		}
 	}
-	for _, c := range v.Checkpoints[:v.Newest+1] {
+	for i, c := range v.Checkpoints[:v.Newest+1] {
 		if c.Fault != "" {
 			continue
+		}
+		if _, err := v.After(&c.Manifest); err != nil && i < v.Newest {
+			continue // one can't go on from there
 		}
 		j.kept = append(j.kept, c.Manifest)
 		if c.Generation == j.newest.Generation && c.Number > c.Generation {
 			j.grown += c.size
 		}
 	}
-	if v.Newest < len(v.Checkpoints)-1 || len(v.Damaged) > 0 {
-		j.wholeNow = true // nothing is to depend on what is damaged
+	for _, l := range v.logs {
+		if l.fault == nil || len(l.entries) > 0 {
+			j.logs = append(j.logs, LogRef{l.number, last(l.entries)})
+		}
 	}
-	pending, err := v.After(j.Batches)
-	if err != nil {
-		return err
-	}
-	j.Pending = pending
-	return nil
+	j.wholeNow = len(v.Damaged) > 0 // nothing is to depend on what is damaged
+	j.Pending, err = v.After(&j.newest)
+	return err
 }
 
 // compare says what does not fit together.
@@ -236,6 +236,9 @@ func (j *Journal) compare() error {
 			j.New = append(j.New, name)
 		}
 	}
+	for i := range j.Pending { // as they will run
+		j.Pending[i].Sources = slices.DeleteFunc(j.Pending[i].Sources, func(s SourceEntry) bool { return !slices.Contains(j.Kept, s.Name) })
+	}
 	for _, name := range unused {
 		j.config.Logger.Warn("checkpoint.Drop names nothing that is kept", "app", c.App, "name", name)
 	}
@@ -270,22 +273,24 @@ func (j *Journal) Load() error {
 }
 
 // Positions is where a source is to be read on, nil if there is no checkpoint or
-// it is not in it.
-func (j *Journal) Positions(name string) []source.Position {
+// it is not in it: after the checkpoint or, if beyond is true, after the batches
+// that are run again, since the log has their records.
+func (j *Journal) Positions(name string, beyond bool) []source.Position {
 	if !slices.Contains(j.Kept, name) {
 		return nil
 	}
-	at := j.source(name)
-	all := append([]source.Position{}, at.order...)
-	for _, e := range j.Pending { // what was read first after the checkpoint
+	at := &positions{order: append([]source.Position{}, j.source(name).order...), place: maps.Clone(j.source(name).place)}
+	for _, e := range j.Pending {
 		s, _ := e.Of(name)
 		for _, r := range s.Ranges {
-			if _, ok := at.place[r.Partition]; !ok && !slices.ContainsFunc(all, func(p source.Position) bool { return p.Partition == r.Partition }) {
-				all = append(all, source.Position{Partition: r.Partition, Offset: r.From})
+			if _, ok := at.place[r.Partition]; beyond {
+				at.set(source.Position{Partition: r.Partition, Offset: r.Until, Mark: r.Mark})
+			} else if !ok { // it was read first after the checkpoint
+				at.set(source.Position{Partition: r.Partition, Offset: r.From})
 			}
 		}
 	}
-	return all
+	return at.order
 }
 
 func (j *Journal) source(name string) *positions {
@@ -306,35 +311,52 @@ func (p *positions) set(at source.Position) {
 	p.order = append(p.order, at)
 }
 
-// Begin makes sure that there is a checkpoint, so that a program that crashes
-// before its first save knows that it has been there.
+// Begin begins a log, with the batches that are run again, and saves. So a program
+// that crashes before its first save knows that it has been there, and all that
+// must last was written in this session.
 func (j *Journal) Begin(ctx context.Context) error {
-	if j.Fresh || j.wholeNow || len(j.Dropped) > 0 {
-		return j.save(ctx)
+	j.again, j.Pending = j.Pending, nil
+	return j.once(func() error { return j.save(ctx, true) })
+}
+
+// once makes an error of f the last word: what operators gave to a save that
+// failed they do not give again, and a log whose end is not known is not written
+// to. What is in the store is enough to begin anew.
+func (j *Journal) once(f func() error) error {
+	if j.failed != nil {
+		return fmt.Errorf("nothing more is written after an earlier failure: %w", j.failed)
 	}
-	j.saved = time.Now()
-	return nil
+	j.failed = f()
+	return j.failed
+}
+
+// begin begins a log, with all batches after the last save that were begun.
+func (j *Journal) begin(ctx context.Context) (err error) {
+	j.next++
+	data := logHead(j.next)
+	j.salt = salt(data)
+	ref := LogRef{Number: j.next}
+	for _, e := range j.again {
+		if data, err = appendEntry(data, j.salt, e); err != nil {
+			return err
+		}
+		ref.Last = e.Batch
+	}
+	j.logs = append(j.logs, ref)
+	return j.session.Append(ctx, logName(j.next), data)
 }
 
 // Log notes a batch before it runs; it lasts when Log returns.
 func (j *Journal) Log(ctx context.Context, e Entry) error {
-	var data []byte
-	if j.fresh {
-		j.next++
-		j.logs = append(j.logs, logFile{number: j.next})
-		data = head('l')
-	}
-	data, err := appendEntry(data, e)
-	if err != nil {
-		return err
-	}
-	l := &j.logs[len(j.logs)-1]
-	j.fresh = true // unless it goes well: what follows a part of an entry is not read
-	if err := j.session.Append(ctx, logName(l.number), data); err != nil {
-		return err
-	}
-	j.fresh, l.last = false, e.Batch
-	return nil
+	return j.once(func() error {
+		data, err := appendEntry(nil, j.salt, e)
+		if err != nil {
+			return err
+		}
+		l := &j.logs[len(j.logs)-1]
+		l.Last = e.Batch
+		return j.session.Append(ctx, logName(l.Number), data)
+	})
 }
 
 // Done notes that a batch is done, and saves if it is time.
@@ -346,10 +368,11 @@ func (j *Journal) Done(ctx context.Context, e Entry) error {
 		}
 	}
 	j.newest.Done, j.newest.Time = e.Batch, e.Time
+	j.again = slices.DeleteFunc(j.again, func(a Entry) bool { return a.Batch <= e.Batch })
 	if time.Since(j.saved) < j.config.SaveEvery {
 		return nil
 	}
-	return j.save(ctx)
+	return j.once(func() error { return j.save(ctx, false) })
 }
 
 // End saves what has not been saved.
@@ -357,16 +380,16 @@ func (j *Journal) End(ctx context.Context) error {
 	if len(j.kept) > 0 && j.kept[len(j.kept)-1].Done == j.newest.Done {
 		return nil
 	}
-	return j.save(ctx)
+	return j.once(func() error { return j.save(ctx, false) })
 }
 
-const (
-	maxGeneration = 100     // saves
-	minGeneration = 1 << 20 // bytes that a generation may have at least
+var (
+	maxGeneration int64 = 100     // saves
+	minGeneration int64 = 1 << 20 // bytes that a generation may have at least
 )
 
 // save writes what has changed, or all of it if it is time to begin a generation.
-func (j *Journal) save(ctx context.Context) error {
+func (j *Journal) save(ctx context.Context, begin bool) error {
 	m := j.newest
 	j.saves++
 	m.Number, m.Saved, m.App, m.Interval = j.saves, time.Now().UTC().Truncate(time.Millisecond), j.config.App, j.config.Interval
@@ -374,6 +397,11 @@ func (j *Journal) save(ctx context.Context) error {
 	whole := j.wholeNow || first < 0 || j.grown > max(minGeneration, j.kept[first].size) || m.Number-m.Generation >= maxGeneration
 	if whole {
 		m.Generation = m.Number
+	}
+	if whole || begin {
+		if err := j.begin(ctx); err != nil {
+			return err
+		}
 	}
 	data := head('s')
 	add := func(part []byte) Part {
@@ -410,6 +438,7 @@ func (j *Journal) save(ctx context.Context) error {
 	for _, name := range j.config.Sources {
 		m.Sources = append(m.Sources, SourceState{Name: name, Positions: append([]source.Position{}, j.source(name).order...)})
 	}
+	kept, logs := j.keep(&m)
 	data, err := appendManifest(data, m)
 	if err != nil {
 		return err
@@ -418,15 +447,14 @@ func (j *Journal) save(ctx context.Context) error {
 		return err
 	}
 	m.size = int64(len(data))
+	kept[len(kept)-1].size = m.size
 	if whole {
-		j.grown, j.fresh = 0, true
+		j.grown = 0
 	} else {
 		j.grown += m.size
 	}
-	j.wholeNow, j.Dropped = false, nil
-	j.newest, j.saved = m, time.Now()
-	j.kept = append(j.kept, m)
-	j.opened = nil
+	j.newest, j.kept, j.logs, j.saved = m, kept, logs, time.Now()
+	j.wholeNow, j.Dropped, j.opened = false, nil, nil
 	return j.forget(ctx)
 }
 
@@ -447,45 +475,51 @@ func (j *Journal) part(ctx context.Context, p Part) ([]byte, error) {
 	return p.cut(data)
 }
 
-// forget deletes what no checkpoint needs that one could fall back to: those of
-// this generation, of which all but the first and the last two are only kept as
-// long as a later one refers to them, and the last of the generation before.
-func (j *Journal) forget(ctx context.Context) error {
-	var kept []Manifest
-	for i, m := range j.kept {
-		latest := i >= len(j.kept)-2
-		lastOfBefore := i+1 < len(j.kept) && j.kept[i+1].Number == j.newest.Generation
-		first := m.Number == j.newest.Generation
-		if latest || lastOfBefore || first {
-			kept = append(kept, m)
+// keep says what is kept beside a new save, and notes it there: of its generation
+// the first checkpoint and the last two, the last of the generation before, all
+// that they refer to, and the logs after them. One can fall back to each of them.
+func (j *Journal) keep(m *Manifest) (kept []Manifest, logs []LogRef) {
+	all := append(slices.Clone(j.kept), *m)
+	for i, k := range all {
+		latest := i >= len(all)-2
+		lastOfBefore := i+1 < len(all) && all[i+1].Number == m.Generation
+		if latest || lastOfBefore || k.Number == m.Generation {
+			kept = append(kept, k)
 		}
 	}
-	j.kept = kept
-	needed := map[string]bool{}
-	for _, m := range kept {
-		needed[saveName(m.Number)] = true
-		for _, o := range m.Operators {
+	needed := map[int64]bool{}
+	for _, k := range kept {
+		needed[k.Number] = true
+		for _, o := range k.Operators {
 			for _, p := range o.Parts {
-				needed[saveName(p.Save)] = true
+				needed[p.Save] = true
 			}
 		}
 	}
-	for len(j.logs) > 1 && j.logs[0].last <= kept[0].Done {
-		j.logs = j.logs[1:]
+	delete(needed, m.Number)
+	m.Saves = slices.Sorted(maps.Keys(needed))
+	m.Logs = slices.Clone(j.logs)
+	from := m.log()
+	for _, k := range kept[:len(kept)-1] {
+		from = min(from, k.log())
 	}
-	for _, l := range j.logs {
-		needed[logName(l.number)] = true
-	}
+	m.Logs = slices.DeleteFunc(m.Logs, func(l LogRef) bool { return l.Number < from })
+	kept[len(kept)-1] = *m
+	return kept, slices.Clone(m.Logs)
+}
+
+// forget deletes what the newest save does not name.
+func (j *Journal) forget(ctx context.Context) error {
 	names, err := j.session.List(ctx)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, savePrefix) || strings.HasPrefix(name, logPrefix) {
-			if !needed[name] {
-				if err := j.session.Delete(ctx, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-					return err
-				}
+		save, isSave := number(name, savePrefix)
+		log, isLog := number(name, logPrefix)
+		if isSave && save != j.newest.Number && !slices.Contains(j.newest.Saves, save) || isLog && !slices.ContainsFunc(j.newest.Logs, func(l LogRef) bool { return l.Number == log }) {
+			if err := j.session.Delete(ctx, name); err != nil {
+				return err
 			}
 		}
 	}
