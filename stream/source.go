@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,11 +79,12 @@ func (o *opened[R]) Open(ctx context.Context) error {
 
 func (o *opened[R]) Cut(ctx context.Context, r source.Request) (engine.Slice, error) {
 	var slice source.Slice[R]
+	exact := r.Mode == source.Exact
 	var err error
 	switch {
-	case r.Mode == source.Exact && len(r.Ranges) == 0: // it was not there, or had nothing
+	case exact && len(r.Ranges) == 0: // it was not there, or had nothing
 		return o.Nothing(), nil
-	case r.Mode == source.Exact && o.volatile != nil:
+	case exact && o.volatile != nil:
 		slice, err = o.decode(r.Ranges)
 	default:
 		slice, err = o.reader.Cut(ctx, r)
@@ -92,10 +94,19 @@ func (o *opened[R]) Cut(ctx context.Context, r source.Request) (engine.Slice, er
 	}
 	out := sliced(slice)
 	for _, r := range out.Ranges {
-		at, _ := source.Options{Positions: o.positions}.Position(r.Partition)
-		out.Moved = out.Moved || r.From != r.Until || r.Mark != at.Mark
+		i := slices.IndexFunc(o.positions, func(p source.Position) bool { return p.Partition == r.Partition })
+		mark := ""
+		if i >= 0 {
+			mark = o.positions[i].Mark
+		}
+		out.Moved = out.Moved || r.From != r.Until || r.Mark != mark
+		if i >= 0 && exact {
+			o.positions[i] = source.Position{Partition: r.Partition, Offset: r.Until, Mark: r.Mark}
+		}
 	}
-	o.positions = nil // only of use the first time
+	if !exact {
+		o.positions = nil // only of use until the first slice that is new
+	}
 	return out, nil
 }
 

@@ -413,7 +413,7 @@ func (r *run) cut(ctx context.Context, at time.Time, q source.Request) (end bool
 				"bytes", slice.Bytes, "waiting", left.BufferedBytes, "way out", "raise MaxBatchBytes or shorten Interval")
 		}
 	}
-	if end && !moved && r.seq == r.Resume.Batches+1 && !r.prev.IsZero() {
+	if end && !moved && r.seq == r.Resume.Batches+int64(len(r.Resume.Pending))+1 && !r.prev.IsZero() {
 		return true, nil // the run before has had everything
 	}
 	r.send(b)
