@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,7 +128,7 @@ func TestEverythingExportedHasAComment(t *testing.T) {
 func uncommented(d ast.Decl) (names []string) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
-		if name := d.Name.Name; d.Recv != nil && (name == "Error" || name == "Unwrap" || name == "String") {
+		if name := d.Name.Name; d.Recv != nil && slices.Contains([]string{"Error", "Unwrap", "String", "MarshalJSON", "UnmarshalJSON"}, name) {
 			return nil
 		}
 		if d.Name.IsExported() && d.Doc == nil && (d.Recv == nil || receiverIsExported(d.Recv.List[0].Type)) {
