@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -242,4 +243,42 @@ func TestPanicsAreRetriedFromTheCheckpoint(t *testing.T) {
 	require.Equal(t, 4, calls)
 	require.EqualValues(t, 3, app.Stats().Retries)
 	require.EqualValues(t, 1, app.Stats().Batches)
+}
+
+// A batch that is given up since it takes too long after the stop is not in the
+// checkpoint; it runs again next time, with the same records.
+func TestStopThatTakesTooLongLosesNothing(t *testing.T) {
+	in := [][]int{{1, 2}, {3}, {4, 5}, {6}}
+	want := shown{}
+	app := streamtest.App(1)
+	everything(app, in, window.Sliding(3*time.Second, time.Second), want, func(string, int64) bool { return false })
+	require.NoError(t, app.Run(t.Context()))
+
+	synctest.Test(t, func(t *testing.T) {
+		got, store := shown{}, checkpointtest.NewFaulty(1)
+		for run := range 3 {
+			ctx, stop := context.WithCancel(t.Context())
+			app, err := stream.GetOrCreate(store, func() (*stream.App, error) {
+				app := streamtest.New(stream.Config{DrainTimeout: time.Minute})
+				everything(app, in, window.Sliding(3*time.Second, time.Second), got, func(output string, at int64) bool {
+					if output == "states" && run < 2 && at == int64(run+2) {
+						stop()
+						time.Sleep(time.Hour) // of the test's clock
+					}
+					return false
+				})
+				return app, nil
+			})
+			require.NoError(t, err)
+			require.Equal(t, []int{0, 2, 3}[run], app.Recovered().Pending)
+			err = app.Run(ctx)
+			stop()
+			if run < 2 {
+				require.ErrorContains(t, err, "was not complete within DrainTimeout")
+			} else {
+				require.NoError(t, err)
+			}
+		}
+		require.Equal(t, want, got)
+	})
 }

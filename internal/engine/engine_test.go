@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"math/big"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/godstream/godstream/internal/engine"
+	"github.com/godstream/godstream/window"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -68,5 +70,56 @@ func TestWorkersPassOnThePanicOfTheFirstTask(t *testing.T) {
 			defer close(wait[i])
 			panic(i)
 		})
+	})
+}
+
+// Of the ticks that have passed, those run at which a window shows a batch that no
+// later tick that runs shows, and no others.
+func TestTicksThatWindowsNeed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		at := func(second int) time.Time { return time.Unix(int64(second), 0).UTC() }
+		var windows []window.Window
+		for range rapid.IntRange(1, 3).Draw(t, "windows") {
+			windows = append(windows, window.Sliding(time.Duration(rapid.IntRange(1, 9).Draw(t, "length"))*time.Second, time.Duration(rapid.IntRange(1, 5).Draw(t, "slide"))*time.Second))
+		}
+		prev := rapid.IntRange(10, 20).Draw(t, "last batch")
+		var filled []time.Time
+		for second := 1; second <= prev; second++ {
+			if rapid.Bool().Draw(t, "filled") {
+				filled = append(filled, at(second))
+			}
+		}
+		now := prev + rapid.IntRange(1, 20).Draw(t, "late")
+		var runs []time.Time
+		for from := at(prev + 1); ; {
+			tick, ok := engine.Needed(windows, 0, filled, from, at(now))
+			if !ok {
+				break
+			}
+			require.False(t, tick.Before(from) || !tick.Before(at(now)))
+			runs = append(runs, tick)
+			from = tick.Add(time.Second)
+		}
+		// lost says whether a window shows a batch at a tick and no later one that
+		// runs does.
+		lost := func(tick time.Time) bool {
+			for _, w := range windows {
+				if !engine.Floor(tick, w.Slide).Equal(tick) {
+					continue
+				}
+				for _, batch := range filled {
+					later := append(slices.Clip(runs), engine.Ceil(at(now), w.Slide))
+					if w.Covers(tick, batch) && !slices.ContainsFunc(later, func(l time.Time) bool {
+						return l.After(tick) && engine.Floor(l, w.Slide).Equal(l) && w.Covers(l, batch)
+					}) {
+						return true
+					}
+				}
+			}
+			return false
+		}
+		for tick := at(prev + 1); tick.Before(at(now)); tick = tick.Add(time.Second) {
+			require.Equal(t, slices.Contains(runs, tick), lost(tick), "windows %v, filled %v, ticks %v run, %v", windows, filled, runs, tick)
+		}
 	})
 }
