@@ -43,22 +43,58 @@ type Delivery int
 const (
 	// AtLeastOnce shows it once or more.
 	AtLeastOnce Delivery = iota
-	// Idempotent shows it once, since it knows the batch by its ID.
+	// Idempotent shows it once, since it knows the batch by its ID. A program
+	// without a checkpoint that is started again cuts its batches anew, under
+	// other IDs.
 	Idempotent
+	// Transactional shows it exactly once: the sink stores the number of a batch
+	// with its elements, all or nothing, so that a program that was killed finds
+	// out which batches are stored. It needs a program with a checkpoint. Its
+	// Writer is a [Marked].
+	Transactional
 )
 
 func (d Delivery) String() string {
-	if d == Idempotent {
+	switch d {
+	case Idempotent:
 		return "idempotent"
+	case Transactional:
+		return "transactional"
+	default:
+		return "at least once"
 	}
-	return "at least once"
+}
+
+// Marked is the Writer of a Transactional sink. Its Write stores a Marker of the
+// batch in the transaction of the elements. When Write has returned an error, also
+// if it is not known whether the batch was stored, nothing follows but Close; the
+// sink is opened again then, and its Marker tells.
+//
+// Open ends what a Writer before it left unfinished, so that this one can't store
+// anything any more, whatever becomes of its process.
+type Marked[T any] interface {
+	Writer[T]
+
+	// Marker tells which batch was stored last, the zero Marker if there is
+	// none. It is asked once, before the first Write.
+	Marker(ctx context.Context) (Marker, error)
+}
+
+// Marker tells which batch a Transactional sink stored last.
+type Marker struct {
+	Checkpoint string // Options.Checkpoint of the program that stored it
+	Number     int64  // Batch.Number
 }
 
 // Batch is what a sink is given: one batch of a stream, in partitions.
 type Batch[T any] struct {
 	ID    string    // the same whenever the batch is run again; sorts as Time does
 	Time  time.Time // of the batch, in UTC
-	Parts [][]T
+	Parts [][]T     // the elements, in order; into how many parts they are cut may change when it is run again
+
+	// Number is the same whenever the batch is run again, too: 1 is the first
+	// batch since the checkpoint, or else the program, began.
+	Number int64
 }
 
 // Len is how many elements the batch has.
@@ -75,6 +111,10 @@ type Options struct {
 	Name   string       // of the output, for messages
 	App    string       // name of the App
 	Logger *slog.Logger // nil means none
+
+	// Checkpoint tells the checkpoint of the program from any other, "" if it
+	// has none.
+	Checkpoint string
 }
 
 // Defaults fills in the zero fields.

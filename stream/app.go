@@ -1,10 +1,12 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,6 +129,8 @@ func (a *App) begin() error {
 	for _, seal := range a.sealers {
 		seal(readers, needed)
 	}
+	// what is stored exactly once comes last, when nothing else of the batch can fail
+	slices.SortStableFunc(a.program.Outputs, func(x, y engine.Output) int { return cmp.Compare(last(x), last(y)) })
 	a.program.Finish = func(b *engine.Batch) error {
 		return caught(func() error {
 			for _, observe := range a.observers {
@@ -147,6 +151,13 @@ func (a *App) begin() error {
 	}
 	a.monitor.Start()
 	return nil
+}
+
+func last(o engine.Output) int {
+	if o.Marker != nil {
+		return 1
+	}
+	return 0
 }
 
 // Format is how [App.Explain] prints a program.

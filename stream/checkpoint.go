@@ -21,7 +21,10 @@ type durable struct {
 	accept    []string
 	report    Recovered
 	recovered bool // there was a checkpoint
-	sources   []keptSource
+
+	checkpoint    string   // tells it from any other
+	transactional []*Fault // outputs that need one
+	sources       []keptSource
 }
 
 // keptSource is a source whose position is kept.
@@ -167,6 +170,9 @@ func (a *App) open(ctx context.Context, s checkpoint.Session) (*recovery.Journal
 // batch fails and Config.Retries allows it.
 func (a *App) recoverAndRun(ctx context.Context, run engine.Config) error {
 	if a.store == nil {
+		if len(a.transactional) > 0 {
+			return a.transactional[0]
+		}
 		return engine.Run(ctx, run, a.program, &a.monitor, &a.stop)
 	}
 	retry, last := 0, time.Time{}
@@ -179,7 +185,7 @@ func (a *App) recoverAndRun(ctx context.Context, run engine.Config) error {
 		if failed == nil || retry >= run.Retries || ctx.Err() != nil {
 			return err
 		}
-		if failed.Output != "" && !errors.As(err, new(*engine.ComputeError)) {
+		if failed.Output != "" && !errors.As(err, new(*engine.RestartError)) {
 			return err // an output that has been tried as often
 		}
 		wait := engine.Backoff(run.RetryBackoff, retry)
@@ -230,7 +236,8 @@ func (a *App) resume(ctx context.Context, s checkpoint.Session, run *engine.Conf
 	for _, d := range j.Damaged {
 		log.Error("a file of the checkpoint is damaged; an older one was used", "app", a.Name(), "store", describe(a.store), "file", d)
 	}
-	run.Resume = engine.Resume{Batches: j.Batches, Time: j.Time}
+	a.checkpoint = j.ID()
+	run.Resume = engine.Resume{Batches: j.Batches, Time: j.Time, Checkpoint: j.ID(), Stored: j.Stored()}
 	for _, k := range a.keepers {
 		if k.filled != nil {
 			run.Resume.Filled = append(run.Resume.Filled, k.filled()...)
@@ -284,5 +291,5 @@ func (j *journal) Log(ctx context.Context, b *engine.Batch) (err error) {
 }
 
 func (j *journal) Done(ctx context.Context, b *engine.Batch) error {
-	return j.Journal.Done(ctx, j.entry(b))
+	return j.Journal.Done(ctx, j.entry(b), b.Stored)
 }

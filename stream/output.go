@@ -16,6 +16,7 @@ import (
 type BatchInfo struct {
 	Time   time.Time // T, the end of the batch's interval
 	Ranges []SourceRanges
+	number int64
 }
 
 // SourceRanges is what a batch holds of one source, by partition: the offset
@@ -86,14 +87,28 @@ func To[T any](s Stream[T], to sink.Sink[T], opts ...Option) {
 		}
 	}
 	var w sink.Writer[T]
+	exact := to != nil && to.Delivery() == sink.Transactional
+	if exact {
+		s.app.transactional = append(s.app.transactional, s.app.fault("To: the sink is transactional, which needs a checkpoint: make the program with GetOrCreate"))
+	}
 	o := output(s, n, opts, func(nodeConfig) func(context.Context, BatchInfo, batch.Batch[T]) error {
 		return func(ctx context.Context, at BatchInfo, b batch.Batch[T]) error {
-			return w.Write(ctx, sink.Batch[T]{ID: at.ID(), Time: at.Time.UTC(), Parts: batch.Slices(b)})
+			return w.Write(ctx, sink.Batch[T]{ID: at.ID(), Time: at.Time.UTC(), Number: at.number, Parts: batch.Slices(b)})
 		}
 	})
 	o.Open = func(ctx context.Context) (err error) {
-		w, err = to.Open(ctx, sink.Options{Name: o.Name, App: s.app.Name(), Logger: s.app.config.Logger})
+		w, err = to.Open(ctx, sink.Options{Name: o.Name, App: s.app.Name(), Logger: s.app.config.Logger, Checkpoint: s.app.checkpoint})
 		return err
+	}
+	if exact {
+		o.Marker = func(ctx context.Context) (string, int64, error) {
+			marked, ok := w.(sink.Marked[T])
+			if !ok {
+				return "", 0, fmt.Errorf("the sink says that it is transactional, but its writer %T has no Marker", w)
+			}
+			m, err := marked.Marker(ctx)
+			return m.Checkpoint, m.Number, err
+		}
 	}
 	o.Close = func() error { return w.Close() }
 }
@@ -115,17 +130,15 @@ func output[T any](s Stream[T], n plan.Node, opts []Option, do func(nodeConfig) 
 		held   batch.Batch[T]
 	)
 	a.forgetter = append(a.forgetter, func() { held, stored = batch.Batch[T]{}, 0 })
-	a.program.Outputs = append(a.program.Outputs, engine.Output{Name: c.name, Do: func(ctx context.Context, b *engine.Batch) error {
-		if !present(period, b.Time) {
-			return nil
-		}
+	here := func(at time.Time) bool { return present(period, at) }
+	a.program.Outputs = append(a.program.Outputs, engine.Output{Name: c.name, Present: here, Do: func(ctx context.Context, b *engine.Batch) error {
 		if stored != b.Seq { // else it is a retry
 			err := caught(func() error {
 				held = batch.Store(s.read(b).With(env))
 				return nil
 			})
 			if err != nil {
-				return &engine.ComputeError{Err: err}
+				return &engine.RestartError{Err: err}
 			}
 			stored = b.Seq
 		}
@@ -155,7 +168,7 @@ func caught(f func() error) (err error) {
 }
 
 func (a *App) info(b *engine.Batch) BatchInfo {
-	i := BatchInfo{Time: b.Time}
+	i := BatchInfo{Time: b.Time, number: b.Seq}
 	for n, s := range a.program.Sources {
 		i.Ranges = append(i.Ranges, SourceRanges{Source: s.Name(), Ranges: b.Slices[n].Ranges})
 	}

@@ -79,10 +79,16 @@ type Slice struct {
 // Output is an effect that a batch has. Open and Close are nil where there is
 // nothing to open.
 type Output struct {
-	Name  string
-	Open  func(ctx context.Context) error
-	Do    func(ctx context.Context, b *Batch) error
-	Close func() error
+	Name    string
+	Present func(at time.Time) bool // whether it has a batch at a time
+	Open    func(ctx context.Context) error
+	Do      func(ctx context.Context, b *Batch) error
+	Close   func() error
+
+	// Marker tells, after Open, which batch was stored last by an output that
+	// stores the number of a batch with it, and the checkpoint that the number
+	// is of. It is nil for others. Such outputs are the last ones.
+	Marker func(ctx context.Context) (checkpoint string, number int64, err error)
 }
 
 // Batch is one batch on its way.
@@ -93,6 +99,7 @@ type Batch struct {
 	Slices  []Slice   // by source
 	Records int64
 	Bytes   int64
+	Stored  []string // outputs with a Marker that have the batch
 	queued  time.Time
 }
 
@@ -142,6 +149,13 @@ func Run(ctx context.Context, c Config, p Program, m *Monitor, stop *atomic.Bool
 		queue: make(chan *Batch, c.MaxPending), slots: make(chan struct{}, c.MaxPending)}
 	ticking, stopTicks := context.WithCancel(ctx)
 	made := make(chan error, 1)
+	if err := r.readMarkers(ctx); ended(ctx, err) {
+		stopTicks()
+		return nil
+	} else if err != nil {
+		stopTicks()
+		return err
+	}
 	go func() {
 		err := errGoexit
 		defer func() {
@@ -204,6 +218,8 @@ type run struct {
 	stop    *atomic.Bool
 	queue   chan *Batch
 	slots   chan struct{} // one for each batch that is queued or being cut
+
+	stored map[string]int64 // number of the last batch that an output with a Marker has
 
 	// Of the goroutine that makes batches:
 	seq    int64       // of the last one
@@ -323,6 +339,16 @@ func (r *run) saved(ctx context.Context, b *Batch) error {
 
 func (r *run) outputs(stop, ctx context.Context, b *Batch) error {
 	for _, o := range r.Outputs {
+		if !o.Present(b.Time) {
+			continue
+		}
+		if o.Marker != nil {
+			b.Stored = append(b.Stored, o.Name)
+			if b.Seq <= r.stored[o.Name] {
+				r.Logger.Info("the batch is stored already", "app", r.Name, "output", o.Name, "batch", b.Time)
+				continue
+			}
+		}
 		crashpoint.At("output.begun")
 		if err := r.output(stop, ctx, o, b); err != nil {
 			return &BatchError{Time: b.Time, Output: o.Name, Err: err}
@@ -339,7 +365,10 @@ func (r *run) outputs(stop, ctx context.Context, b *Batch) error {
 func (r *run) output(stop, ctx context.Context, o Output, b *Batch) error {
 	for attempt := 0; ; attempt++ {
 		err := r.whole(o.Do(ctx, b))
-		if err == nil || attempt >= r.Retries || errors.As(err, new(*ComputeError)) || stop.Err() != nil {
+		if err != nil && o.Marker != nil {
+			return &RestartError{err}
+		}
+		if err == nil || attempt >= r.Retries || errors.As(err, new(*RestartError)) || stop.Err() != nil {
 			return err
 		}
 		wait := Backoff(r.RetryBackoff, attempt)
@@ -351,14 +380,15 @@ func (r *run) output(stop, ctx context.Context, o Output, b *Batch) error {
 	}
 }
 
-// ComputeError tells that what an output was to be given could not be computed.
-// To run the output again is of no use.
-type ComputeError struct{ Err error }
+// RestartError tells that to run an output once more is of no use: what it was to
+// be given could not be computed, or it is not known what it has stored. The
+// program has to go on from its checkpoint.
+type RestartError struct{ Err error }
 
-func (e *ComputeError) Error() string { return e.Err.Error() }
+func (e *RestartError) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
-func (e *ComputeError) Unwrap() error { return e.Err }
+func (e *RestartError) Unwrap() error { return e.Err }
 
 // Backoff is how long to wait before a retry, counted from 0: each time twice as
 // long, up to a minute or the first wait.

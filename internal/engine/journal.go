@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/godstream/godstream/source"
@@ -24,6 +25,9 @@ type Resume struct {
 	Time    time.Time // of the last of them; zero if there was none
 	Pending []Pending // begun and not done, oldest first
 	Filled  []time.Time
+
+	Checkpoint string           // tells it from any other
+	Stored     map[string]int64 // by output with a Marker: its last batch of these
 }
 
 // Pending is a batch that was begun and is run again, with what it held of each
@@ -39,4 +43,31 @@ func (r Resume) last() time.Time {
 		return r.Pending[n-1].Time
 	}
 	return r.Time
+}
+
+// readMarkers finds out which batches the outputs have that store their numbers.
+func (r *run) readMarkers(ctx context.Context) error {
+	r.stored = map[string]int64{}
+	newest := r.Resume.Batches + int64(len(r.Resume.Pending))
+	for _, o := range r.Outputs {
+		if o.Marker == nil {
+			continue
+		}
+		checkpoint, number, err := o.Marker(ctx)
+		switch least := r.Resume.Stored[o.Name]; {
+		case err != nil:
+			return fmt.Errorf("output %s: which batch was stored last: %w", o.Name, err)
+		case number > 0 && checkpoint != r.Resume.Checkpoint:
+			return fmt.Errorf("output %s: what is there was stored by a program with checkpoint %s, this one's is %s; go on with that checkpoint, or write to another place",
+				o.Name, checkpoint, r.Resume.Checkpoint)
+		case number < least:
+			return fmt.Errorf("output %s: batch %d was stored last, but the checkpoint has seen batch %d stored there; this is another place, or an old copy of it",
+				o.Name, number, least)
+		case number > newest:
+			return fmt.Errorf("output %s: batch %d was stored last, but the checkpoint knows none after %d; the checkpoint is an old copy",
+				o.Name, number, newest)
+		}
+		r.stored[o.Name] = number
+	}
+	return nil
 }

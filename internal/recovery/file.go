@@ -67,6 +67,7 @@ type Manifest struct {
 	Time       time.Time     `json:"time"` // of that batch; zero if there is none
 	Sources    []SourceState `json:"sources"`
 	Operators  []Operator    `json:"operators"`
+	Sinks      []SinkState   `json:"sinks,omitempty"`
 
 	// The files that are there beside this one, until there is a newer save: what
 	// is not among them is left over.
@@ -150,6 +151,12 @@ func (s *SourceState) UnmarshalJSON(data []byte) error {
 		s.Positions = append(s.Positions, source.Position{Partition: string(p.Partition), Offset: p.Offset, Mark: string(p.Mark)})
 	}
 	return err
+}
+
+// SinkState is which batch a transactional sink had last, of those that are done.
+type SinkState struct {
+	Name  string `json:"name"`
+	Batch int64  `json:"batch"`
 }
 
 // Operator is what an operator keeps.

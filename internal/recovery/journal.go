@@ -359,8 +359,34 @@ func (j *Journal) Log(ctx context.Context, e Entry) error {
 	})
 }
 
-// Done notes that a batch is done, and saves if it is time.
-func (j *Journal) Done(ctx context.Context, e Entry) error {
+// ID tells the checkpoint from any other.
+func (j *Journal) ID() string { return j.newest.ID }
+
+// Stored is which batch each transactional sink had last.
+func (j *Journal) Stored() map[string]int64 {
+	all := map[string]int64{}
+	for _, s := range j.newest.Sinks {
+		all[s.Name] = s.Batch
+	}
+	return all
+}
+
+// store notes that a transactional sink has a batch.
+func (j *Journal) store(name string, batch int64) {
+	j.newest.Sinks = slices.Clone(j.newest.Sinks) // those of other checkpoints are the same ones
+	if i := slices.IndexFunc(j.newest.Sinks, func(s SinkState) bool { return s.Name == name }); i >= 0 {
+		j.newest.Sinks[i].Batch = batch
+		return
+	}
+	j.newest.Sinks = append(j.newest.Sinks, SinkState{name, batch})
+}
+
+// Done notes that a batch is done, which transactional sinks have it, and saves
+// if it is time.
+func (j *Journal) Done(ctx context.Context, e Entry, stored []string) error {
+	for _, name := range stored {
+		j.store(name, e.Batch)
+	}
 	for _, s := range e.Sources {
 		at := j.source(s.Name)
 		for _, r := range s.Ranges {

@@ -1,0 +1,157 @@
+package stream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/godstream/godstream/checkpoint/checkpointtest"
+	"github.com/godstream/godstream/sink"
+	"github.com/godstream/godstream/source"
+	"github.com/godstream/godstream/stream"
+	"github.com/godstream/godstream/stream/streamtest"
+	"github.com/godstream/godstream/window"
+)
+
+// ledger is a transactional sink: what is in it and the marker change together.
+type ledger[T any] struct {
+	entries []string
+	marker  sink.Marker
+	fail    func(number int64) (before, after bool) // it was stored; the answer is an error
+	writers int
+}
+
+func (l *ledger[T]) Delivery() sink.Delivery { return sink.Transactional }
+
+func (l *ledger[T]) Open(_ context.Context, o sink.Options) (sink.Writer[T], error) {
+	l.writers++
+	return &bookkeeper[T]{l, o, l.writers}, nil
+}
+
+type bookkeeper[T any] struct {
+	*ledger[T]
+	o      sink.Options
+	writer int
+}
+
+func (w *bookkeeper[T]) Marker(context.Context) (sink.Marker, error) { return w.marker, nil }
+func (w *bookkeeper[T]) Close() error                                { return nil }
+
+func (w *bookkeeper[T]) Write(_ context.Context, b sink.Batch[T]) error {
+	if w.writer != w.writers {
+		return errors.New("fenced")
+	}
+	before, after := w.fail(b.Number)
+	if before {
+		return errCrash
+	}
+	w.entries = append(w.entries, fmt.Sprint(b.Time.Unix(), b.Parts))
+	w.marker = sink.Marker{Checkpoint: w.o.Checkpoint, Number: b.Number}
+	if after {
+		return errCrash
+	}
+	return nil
+}
+
+// Each batch is in a transactional sink once, whether it fails before or after
+// the batch is stored, in process or with a restart.
+func TestTransactionalSinkHasEachBatchOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := rapid.SliceOfN(rapid.SliceOfN(rapid.IntRange(0, 9), 0, 4), 1, 10).Draw(t, "batches")
+		bad := rapid.SliceOfNDistinct(rapid.IntRange(1, 25), 0, 6, rapid.ID).Draw(t, "calls that fail")
+		retries := rapid.IntRange(0, 1).Draw(t, "retries")
+		calls := 0
+		fail := func() bool { calls++; return slices.Contains(bad, calls) }
+		totals := &ledger[stream.Pair[int, int]]{fail: func(int64) (bool, bool) { f := fail(); return f && calls%2 == 0, f && calls%2 == 1 }}
+		windows := &ledger[int64]{fail: func(int64) (bool, bool) { return fail(), fail() }}
+		store := checkpointtest.NewFaulty(1)
+		for {
+			app, err := stream.GetOrCreate(store, func() (*stream.App, error) {
+				app := streamtest.New(stream.Config{Partitions: 1, Retries: retries, RetryBackoff: 1, SaveEvery: rapid.SampledFrom([]time.Duration{1, time.Hour}).Draw(t, "save")})
+				s := stream.From(app, source.Queue(in...))
+				stream.To(stream.CountByWindow(s, window.Sliding(4*time.Second, 2*time.Second)), windows)
+				stream.To(stream.UpdateStateByKey(stream.KeyBy(s, func(i int) int { return i % 3 }), total), totals)
+				stream.ForEach(s, func(int) error { // runs before them
+					if fail() {
+						return errCrash
+					}
+					return nil
+				})
+				return app, nil
+			})
+			require.NoError(t, err)
+			err = app.Run(t.Context())
+			if err == nil {
+				break
+			}
+			require.ErrorIs(t, err, errCrash)
+		}
+		app := streamtest.App(1)
+		s := stream.From(app, source.Queue(in...))
+		wantWindows := streamtest.Collect(stream.CountByWindow(s, window.Sliding(4*time.Second, 2*time.Second)))
+		wantTotals := streamtest.Collect(stream.UpdateStateByKey(stream.KeyBy(s, func(i int) int { return i % 3 }), total))
+		require.NoError(t, app.Run(t.Context()))
+		require.Equal(t, entries(wantWindows), windows.entries)
+		require.Equal(t, entries(wantTotals), totals.entries)
+	})
+}
+
+func entries[T any](c *streamtest.Collected[T]) (all []string) {
+	for i, at := range c.Times() {
+		all = append(all, fmt.Sprint(at.Unix(), [][]T{c.Batch(i)}))
+	}
+	return all
+}
+
+// A transactional sink of another checkpoint, or one that is older or newer than
+// it should be, ends the program before anything is written.
+func TestTransactionalSinkThatDoesNotFit(t *testing.T) {
+	never := func(int64) (bool, bool) { return false, false }
+	tests := map[string]struct {
+		change func(l *ledger[int], store *checkpointtest.Faulty)
+		want   string
+	}{
+		"another checkpoint": {func(l *ledger[int], _ *checkpointtest.Faulty) { l.marker.Checkpoint = "other" },
+			"output to-1: what is there was stored by a program with checkpoint other"},
+		"an older copy of the place": {func(l *ledger[int], _ *checkpointtest.Faulty) { l.marker.Number = 1 },
+			"batch 1 was stored last, but the checkpoint has seen batch 2 stored there"},
+		"an older copy of the checkpoint": {func(l *ledger[int], _ *checkpointtest.Faulty) { l.marker.Number = 3 },
+			"batch 3 was stored last, but the checkpoint knows none after 2"},
+		"an empty place": {func(l *ledger[int], _ *checkpointtest.Faulty) { l.marker = sink.Marker{} },
+			"batch 0 was stored last, but the checkpoint has seen batch 2 stored there"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			l, store := &ledger[int]{fail: never}, checkpointtest.NewFaulty(1)
+			run := func(batches ...[]int) error {
+				app, err := stream.GetOrCreate(store, func() (*stream.App, error) {
+					app := streamtest.App(1)
+					stream.To(stream.From(app, source.Queue(batches...)), l)
+					return app, nil
+				})
+				require.NoError(t, err)
+				return app.Run(t.Context())
+			}
+			require.NoError(t, run([]int{1}, []int{2}))
+			require.NoError(t, run([]int{1}, []int{2}))
+			test.change(l, store)
+			require.ErrorContains(t, run([]int{1}, []int{2}, []int{3}), test.want)
+			require.Len(t, l.entries, 2)
+		})
+	}
+}
+
+func TestTransactionalSinkNeedsACheckpoint(t *testing.T) {
+	app := streamtest.App(1)
+	stream.To(stream.From(app, source.Queue([]int{1})), &ledger[int]{})
+	require.ErrorContains(t, app.Run(t.Context()), "exact_test.go")
+	app = streamtest.App(1)
+	stream.To(stream.From(app, source.Queue([]int{1})), &ledger[int]{})
+	require.ErrorContains(t, app.Run(t.Context()), "To: the sink is transactional, which needs a checkpoint: make the program with GetOrCreate")
+}
