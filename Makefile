@@ -21,7 +21,8 @@ fuzz: ## each fuzz test for FUZZTIME (10s)
 		done; \
 	done
 
-soak: ## kill programs KILLS (1000) times at random instants; GODSTREAM_SEED=… repeats one
+soak: ## fail every step of recovery, damage every byte, kill programs KILLS (1000) times at random instants; GODSTREAM_SEED=… repeats one
+	SOAK=1 go test -timeout 30m ./internal/recovery
 	GODSTREAM_KILLS=$(KILLS) go test -count 1 -v -timeout 2h -run TestKilledAtRandomInstants ./internal/crashtest
 
 bench: ## benchmarks beside their hand-written loops, for benchstat

@@ -14,3 +14,12 @@ var (
 	SaveName       = saveName
 	LogName        = logName
 )
+
+// Cut is that of a part.
+func Cut(p Part, data []byte) ([]byte, error) { return p.cut(data) }
+
+// Sealed is a save with any manifest and checksums that hold.
+func Sealed(manifest []byte) []byte { return sealed(head('s'), manifest) }
+
+// Framed appends an entry of any bytes with checksums that hold.
+func Framed(dst, salt, text, records []byte) []byte { return framed(dst, salt, text, records) }

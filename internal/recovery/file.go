@@ -215,12 +215,17 @@ func appendManifest(data []byte, m Manifest) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return sealed(data, text), nil
+}
+
+// sealed appends the text of a manifest and where it is.
+func sealed(data, text []byte) []byte {
 	at := len(data)
 	data = append(data, text...)
 	data = binary.LittleEndian.AppendUint64(data, uint64(at))
 	data = binary.LittleEndian.AppendUint64(data, uint64(len(text)))
 	data = binary.LittleEndian.AppendUint32(data, checksum(data[:headSize], data[at:]))
-	return append(data, magic...), nil
+	return append(data, magic...)
 }
 
 // readManifest reads the manifest of a save.
@@ -352,16 +357,27 @@ func appendEntry(dst, salt []byte, e Entry) ([]byte, error) {
 	if int64(len(text)) > math.MaxUint32 || records > math.MaxUint32 {
 		return nil, fmt.Errorf("batch %d has %d bytes of ranges and %d of records, more than the log can hold: lower MaxBatchBytes", e.Batch, len(text), records)
 	}
-	at := len(dst)
+	parts := make([][]byte, len(e.Sources))
+	for i, s := range e.Sources {
+		parts[i] = s.Records
+	}
+	return framed(dst, salt, text, parts...), nil
+}
+
+func framed(dst, salt, text []byte, records ...[]byte) []byte {
+	at, size := len(dst), 0
+	for _, r := range records {
+		size += len(r)
+	}
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(text)))
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(records))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(size))
 	dst = binary.LittleEndian.AppendUint32(dst, checksum(salt, dst[at:]))
 	dst = append(append(dst, 0, 0, 0, 0), text...)
-	for _, s := range e.Sources {
-		dst = append(dst, s.Records...)
+	for _, r := range records {
+		dst = append(dst, r...)
 	}
 	binary.LittleEndian.PutUint32(dst[at+12:], checksum(salt, dst[at+frameSize:]))
-	return dst, nil
+	return dst
 }
 
 // readEntry reads a frame and returns what follows; ok is false if there is no

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// soak makes tests take every step and every bit: make soak.
+// soak makes tests take every step and every byte: make soak.
 var soak = os.Getenv("SOAK") != ""
 
 // each is how many of n cases are left out between two that are tried, so that
@@ -68,10 +68,10 @@ func numbers(seed int) (in [][]int) {
 type shown map[string]map[int64]string
 
 // program is one with windows, states and a source of which records are written
-// ahead. stop is called after each batch.
-func program(into shown, stop func(batch int64)) func() (*stream.App, error) {
+// ahead. after is called after each batch.
+func program(into shown, saveEvery time.Duration, after func(batch int64) error) func() (*stream.App, error) {
 	return func() (*stream.App, error) {
-		app := stream.New(stream.Config{Name: "test", Ticks: stream.Step, Partitions: 2, Workers: 2, SaveEvery: 1, Logger: slog.New(slog.DiscardHandler)})
+		app := stream.New(stream.Config{Name: "test", Ticks: stream.Step, Partitions: 2, Workers: 2, SaveEvery: saveEvery, Logger: slog.New(slog.DiscardHandler)})
 		s := stream.From(app, source.Queue(numbers(1)...), stream.Name("queue"))
 		v := stream.From(app, source.Source[int](volatile{source.Queue(numbers(4)...)}), stream.Name("volatile"))
 		w := window.Sliding(4*time.Second, 2*time.Second)
@@ -102,9 +102,8 @@ func program(into shown, stop func(batch int64)) func() (*stream.App, error) {
 		note(into, "mapped", mapped)
 		note(into, "snapshots", snapshots)
 		stream.ForEachBatch(s, func(_ context.Context, at stream.BatchInfo, _ batch.Batch[int]) error {
-			stop(at.Time.Unix())
-			return nil
-		}, stream.Name("stop"))
+			return after(at.Time.Unix())
+		}, stream.Name("after"))
 		return app, nil
 	}
 }
@@ -123,7 +122,7 @@ func note[T any](into shown, name string, s stream.Stream[T]) {
 func uninterrupted(t *testing.T) shown {
 	t.Helper()
 	want := shown{}
-	app, err := program(want, func(int64) {})()
+	app, err := program(want, 1, func(int64) error { return nil })()
 	require.NoError(t, err)
 	require.NoError(t, app.Run(t.Context()))
 	require.Len(t, want["mapped"], batches)
@@ -134,10 +133,11 @@ func uninterrupted(t *testing.T) shown {
 func run(store checkpoint.Store, into shown, until int64) (stream.Recovered, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	app, err := stream.GetOrCreate(store, program(into, func(at int64) {
+	app, err := stream.GetOrCreate(store, program(into, 1, func(at int64) error {
 		if at == until {
 			cancel()
 		}
+		return nil
 	}))
 	if err != nil {
 		return stream.Recovered{}, err

@@ -75,6 +75,9 @@ func ReadTime(data []byte) (t time.Time, rest []byte, err error) {
 	return time.Unix(seconds, int64(nanos)).UTC(), data[n:], nil
 }
 
+// maxElements is how many elements there may be that have no bytes.
+const maxElements = 1 << 22
+
 // AppendAll appends a number of elements and the elements, each as appendOne
 // does.
 func AppendAll[T any](dst []byte, parts [][]T, appendOne func([]byte, T) ([]byte, error)) ([]byte, error) {
@@ -83,6 +86,7 @@ func AppendAll[T any](dst []byte, parts [][]T, appendOne func([]byte, T) ([]byte
 		n += len(p)
 	}
 	dst = binary.AppendUvarint(dst, uint64(n))
+	begin := len(dst)
 	for _, p := range parts {
 		for _, t := range p {
 			var err error
@@ -90,6 +94,9 @@ func AppendAll[T any](dst []byte, parts [][]T, appendOne func([]byte, T) ([]byte
 				return nil, err
 			}
 		}
+	}
+	if n > len(dst)-begin+maxElements {
+		return nil, fmt.Errorf("%d elements without bytes are more than can be read again", n)
 	}
 	return dst, nil
 }
@@ -101,12 +108,12 @@ func ReadAll[T any](data []byte, readOne func([]byte) (T, []byte, error)) (all [
 		return nil, nil, errors.New("a number of elements is cut off")
 	}
 	data = data[used:]
-	all = make([]T, 0, min(n, uint64(len(data)))) // n may be nonsense
+	if n > uint64(len(data))+maxElements {
+		return nil, nil, fmt.Errorf("%d elements are more than there can be in %d bytes", n, len(data))
+	}
+	all = make([]T, 0, min(n, uint64(len(data)), 1024)) // n may be nonsense
 	for i := range n {
 		var t T
-		if len(data) == 0 && i > 1<<24 {
-			return nil, nil, fmt.Errorf("%d elements are more than there can be", n)
-		}
 		if t, data, err = readOne(data); err != nil {
 			return nil, nil, fmt.Errorf("element %d of %d: %w", i, n, err)
 		}
