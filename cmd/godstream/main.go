@@ -140,6 +140,12 @@ func look(dir string) (*shown, error) {
 	}
 	defer session.Close()
 	v, err := recovery.Look(context.Background(), session)
+	for range 3 { // what a running program deletes meanwhile is not missing
+		if err != nil || len(v.Damaged) == 0 {
+			break
+		}
+		v, err = recovery.Look(context.Background(), session)
+	}
 	if err != nil {
 		return nil, err
 	}
