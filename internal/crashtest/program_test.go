@@ -49,7 +49,7 @@ func tweets() (all []tweet) {
 
 // settings is how the program runs, which must not show in what it writes.
 type settings struct {
-	source     string // "function" or "kafka"
+	source     string // "function", "kafka" or "live"
 	store      bool   // there is a checkpoint
 	partitions int
 	workers    int
@@ -99,6 +99,9 @@ func (s settings) run(ctx context.Context, dir string) error {
 	}
 	defer lines.Close()
 	build := func() (*stream.App, error) {
+		if s.source == "live" {
+			return s.live(lines), nil
+		}
 		app := stream.New(stream.Config{Name: "crashtest", Interval: time.Second, Ticks: stream.Replay, Partitions: s.partitions, Workers: s.workers, SaveEvery: s.saveEvery})
 		var in stream.Stream[tweet]
 		if s.source == "kafka" {
@@ -207,10 +210,60 @@ func (s settings) declare(in stream.Stream[tweet], lines io.Writer, dir string) 
 	stream.To(stream.Repartition(said, 2), sink.Files(sink.FilesConfig{Dir: filepath.Join(dir, "files")}, sink.Text[string]))
 }
 
+const (
+	numbers = 600                   // that a live program counts
+	tick    = 3 * time.Millisecond  // its interval
+	span    = 30 * time.Millisecond // of its window, which slides by two intervals
+)
+
+// live is a program whose batches are what has arrived at a tick of the clock. So
+// they differ from run to run; but one that was begun must stay what it is.
+func (s settings) live(lines io.Writer) *stream.App {
+	app := stream.New(stream.Config{Name: "crashtest", Interval: tick, Partitions: s.partitions, Workers: s.workers, SaveEvery: s.saveEvery})
+	in := stream.From(app, source.Func(func(ctx context.Context, from int64) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			ticker := time.NewTicker(time.Millisecond)
+			defer ticker.Stop()
+			for i := int(from); i < numbers; i++ {
+				if i%5 == 0 {
+					select {
+					case <-ticker.C:
+					case <-ctx.Done():
+						return
+					}
+				}
+				if !yield(i, nil) {
+					return
+				}
+			}
+		}
+	}))
+	w := window.Sliding(span, 2*tick)
+	add := func(a, b int) int { return a + b }
+	keyed := stream.KeyBy(in, func(int) string { return "all" })
+	write(lines, "numbers", in)
+	write(lines, "count in window", stream.CountByWindow(in, w))
+	write(lines, "sum in window", stream.ReduceByKeyAndWindow(keyed, add, w, stream.Name("reduced")))
+	write(lines, "sum in window, with inverse", stream.ReduceByKeyAndWindowInverse(keyed, add, func(a, b int) int { return a - b }, w, stream.Name("inverse")))
+	write(lines, "total", stream.UpdateStateByKey(keyed, func(values []int, old stream.Opt[int]) stream.Opt[int] {
+		for _, v := range values {
+			old.Value += v
+		}
+		return stream.Some(old.Value)
+	}))
+	_, states := stream.MapWithState(keyed, func(_ string, v stream.Opt[int], s *stream.State[int]) stream.Opt[int] {
+		n, _ := s.Get()
+		s.Update(n + 1)
+		return v
+	})
+	write(lines, "seen", states)
+	return app
+}
+
 // write writes a line for each batch. The mark at the end says that it is whole.
 func write[T any](to io.Writer, output string, s stream.Stream[T]) {
 	stream.ForEachBatch(s, func(_ context.Context, at stream.BatchInfo, b batch.Batch[T]) error {
-		_, err := fmt.Fprintf(to, "%d\t%s\t%q%s\n", at.Time.Unix(), output, fmt.Sprint(batch.Collect(b)), whole)
+		_, err := fmt.Fprintf(to, "%d\t%s\t%q%s\n", at.Time.UnixMilli(), output, fmt.Sprint(batch.Collect(b)), whole)
 		return err
 	}, stream.Name("write "+output))
 }
