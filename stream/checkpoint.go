@@ -211,6 +211,9 @@ func (a *App) runFromStore(ctx context.Context, run engine.Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := a.resume(ctx, s, &run); err != nil {
+		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+			return nil // stopped before it began
+		}
 		return fmt.Errorf("restore %s: %w", describe(a.store), err)
 	}
 	return engine.Run(ctx, run, a.program, &a.monitor, &a.stop)

@@ -282,3 +282,50 @@ func TestStopThatTakesTooLongLosesNothing(t *testing.T) {
 		require.Equal(t, want, got)
 	})
 }
+
+// stopping is a store that ends a context when it is read.
+type stopping struct {
+	checkpoint.Store
+	stop func()
+}
+
+func (s stopping) Open(ctx context.Context) (checkpoint.Session, error) {
+	opened, err := s.Store.Open(ctx)
+	return stoppingSession{opened, s.stop}, err
+}
+
+type stoppingSession struct {
+	checkpoint.Session
+	stop func()
+}
+
+func (s stoppingSession) Get(ctx context.Context, name string) ([]byte, error) {
+	s.stop()
+	return s.Session.Get(ctx, name)
+}
+
+func TestStoppedWhileTheCheckpointIsRead(t *testing.T) {
+	dir, into := checkpoint.Dir(t.TempDir()), shown{}
+	ctx, stop := context.WithCancelCause(t.Context())
+	running := false
+	stopIt := func() {
+		if running { // GetOrCreate reads it too
+			stop(errors.New("told to stop"))
+		}
+	}
+	for i, store := range []checkpoint.Store{dir, stopping{dir, stopIt}} {
+		app, err := stream.GetOrCreate(store, func() (*stream.App, error) {
+			app := streamtest.App(1)
+			everything(app, [][]int{{1}, {2}, {3}}, window.Tumbling(time.Second), into, func(_ string, at int64) bool { return i == 0 && at == 2 })
+			return app, nil
+		})
+		require.NoError(t, err)
+		running = true
+		if err = app.Run(ctx); i == 0 {
+			require.ErrorIs(t, err, errCrash)
+		} else {
+			require.NoError(t, err)
+		}
+	}
+	require.Len(t, into["count"], 1)
+}
