@@ -320,7 +320,7 @@ func TestStoppedWhileTheCheckpointIsRead(t *testing.T) {
 			return app, nil
 		})
 		require.NoError(t, err)
-		running = true
+		running = i == 1
 		if err = app.Run(ctx); i == 0 {
 			require.ErrorIs(t, err, errCrash)
 		} else {
