@@ -2,6 +2,8 @@ package stream_test
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/godstream/godstream/batch"
 	"github.com/godstream/godstream/checkpoint"
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
@@ -356,6 +359,39 @@ func TestChangesThatAreRefused(t *testing.T) {
 			require.NotEmpty(t, shown)
 		})
 	}
+}
+
+// Batches that were begun before a crash run again at their times, also if those
+// are no multiples of the interval that the program has now.
+func TestAnotherIntervalAfterACrash(t *testing.T) {
+	store, days := checkpoint.Dir(t.TempDir()), [][]sale{{stream.P("tea", 1)}, {stream.P("tea", 2)}, {stream.P("tea", 3)}, {stream.P("tea", 4)}}
+	sell := func(interval time.Duration, w window.Window, fail bool) (totals, counts []string, err error) {
+		app, err := stream.GetOrCreate(store, func() (*stream.App, error) {
+			app := streamtest.New(stream.Config{Interval: interval})
+			sales := stream.From(app, source.Queue(days...))
+			note := func(to *[]string) func(context.Context, stream.BatchInfo, batch.Batch[string]) error {
+				return func(_ context.Context, at stream.BatchInfo, b batch.Batch[string]) error {
+					if fail && at.Time.Unix() == 3 {
+						return errors.New("crash")
+					}
+					*to = append(*to, fmt.Sprint(at.Time.Unix(), batch.Collect(b)))
+					return nil
+				}
+			}
+			text := func(s sale) string { return fmt.Sprint(s) }
+			stream.ForEachBatch(stream.Map(stream.UpdateStateByKey(sales, sum), text), note(&totals))
+			stream.ForEachBatch(stream.Map(stream.CountByWindow(sales, w), func(n int64) string { return fmt.Sprint(n) }), note(&counts))
+			return app, nil
+		})
+		require.NoError(t, err)
+		return totals, counts, app.Run(t.Context())
+	}
+	_, _, err := sell(time.Second, window.Sliding(2*time.Second, time.Second), true)
+	require.Error(t, err)
+	totals, counts, err := sell(2*time.Second, window.Sliding(4*time.Second, 4*time.Second), false)
+	require.NoError(t, err)
+	require.Equal(t, []string{"1 [(tea, 1)]", "2 [(tea, 3)]", "3 [(tea, 6)]", "4 [(tea, 10)]"}, totals)
+	require.Equal(t, []string{"4 [4]"}, counts)
 }
 
 // A program whose operators can't be kept is refused before anything is read.

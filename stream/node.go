@@ -118,7 +118,11 @@ func (a *App) period(inputs []input) time.Duration {
 
 // present says whether a stream of the given period has a batch at a time. At
 // others it is absent: nothing below it runs.
-func present(period time.Duration, at time.Time) bool { return engine.Floor(at, period).Equal(at) }
+// A stream of the App's interval has one in every batch that runs: one that was
+// begun before a crash may be of another interval, if that was changed since.
+func (a *App) present(period time.Duration, at time.Time) bool {
+	return period == a.config.Interval || engine.Floor(at, period).Equal(at)
+}
 
 // declare adds a node to the plan, noting every fault of the declaration.
 func (a *App) declare(n plan.Node, opts []Option, inputs []input) (nodeConfig, plan.ID, bool) {

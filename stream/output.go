@@ -130,7 +130,7 @@ func output[T any](s Stream[T], n plan.Node, opts []Option, do func(nodeConfig) 
 		held   batch.Batch[T]
 	)
 	a.forgetter = append(a.forgetter, func() { held, stored = batch.Batch[T]{}, 0 })
-	here := func(at time.Time) bool { return present(period, at) }
+	here := func(at time.Time) bool { return a.present(period, at) }
 	a.program.Outputs = append(a.program.Outputs, engine.Output{Name: c.name, Present: here, Do: func(ctx context.Context, b *engine.Batch) error {
 		if stored != b.Seq { // else it is a retry
 			err := caught(func() error {

@@ -229,7 +229,7 @@ func stateful[T, U any](s Stream[T], n plan.Node, opts []Option, c *nodeConfig, 
 	a := s.app
 	a.sealers = append(a.sealers, func(_ []int, all []bool) { needed = all[out.node.id] })
 	a.observers = append(a.observers, func(b *engine.Batch) {
-		if needed && present(period, b.Time) {
+		if needed && a.present(period, b.Time) {
 			out.node.run(b)
 		}
 	})

@@ -221,7 +221,7 @@ func windowed[T, U any](s Stream[T], op string, w window.Window, opts []Option, 
 	needed := false
 	s.app.sealers = append(s.app.sealers, func(_ []int, all []bool) { needed = all[out.node.id] })
 	s.app.observers = append(s.app.observers, func(b *engine.Batch) {
-		if needed && present(parent, b.Time) && w.Covers(engine.Ceil(b.Time, w.Slide), b.Time) {
+		if needed && s.app.present(parent, b.Time) && w.Covers(engine.Ceil(b.Time, w.Slide), b.Time) {
 			defer out.node.env.Blame(-1)
 			observe(b, out.node.env)
 		}
