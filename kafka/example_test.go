@@ -41,13 +41,13 @@ func ExampleSource() {
 		for _, record := range part.Records {
 			fmt.Println(record.Origin(), string(record.Value))
 		}
-		fmt.Println(part.Range)
+		fmt.Println(part.Range.Partition, part.Range.From, part.Range.Until)
 	}
 	fmt.Println("end:", slice.End)
 	// Output:
 	// twitter/0@0 tea
 	// twitter/0@1 rye
 	// twitter/0@2 tea
-	// {twitter/0 0 3}
+	// twitter/0 0 3
 	// end: true
 }
