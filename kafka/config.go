@@ -3,7 +3,9 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +36,21 @@ type Config struct {
 	// Ranges are read instead of topics: exactly these offsets, after which the
 	// source ends.
 	Ranges []Range
+
+	// Pattern is read instead of topics: all topics whose whole names match this
+	// regular expression, those that are made later included; Kafka's own ones are
+	// left out. The client looks for them every Client.Metadata.RefreshFrequency
+	// (10 minutes, unless it is set). A topic that is found later is read from its
+	// first record on.
+	Pattern string
+
+	// Assign is read instead of topics: these partitions of each topic, and no
+	// others.
+	Assign map[string][]int32
+
+	// Offsets is where to begin in partitions of a topic, whatever Start and Since
+	// would say. A checkpoint counts more.
+	Offsets map[string]map[int32]int64
 
 	// OnLost says what to do when offsets that should be read are gone from
 	// Kafka. The zero value is [Fail].
@@ -126,6 +143,7 @@ const (
 // clone copies what c points to, so that its owner may change it.
 func (c Config) clone() Config {
 	c.Brokers, c.Ranges = slices.Clone(c.Brokers), slices.Clone(c.Ranges)
+	c.Assign, c.Offsets = maps.Clone(c.Assign), maps.Clone(c.Offsets)
 	if c.Client != nil {
 		client := *c.Client
 		c.Client = &client
@@ -208,8 +226,36 @@ func checkBrokers(brokers []string, fault func(string, ...any)) {
 }
 
 func (c Config) checkTopics(topics []string, fault func(string, ...any)) {
-	if len(topics) == 0 && len(c.Ranges) == 0 {
-		fault("Source has no topics; name one, or set Config.Ranges")
+	if len(topics) == 0 && len(c.Ranges) == 0 && c.Pattern == "" && len(c.Assign) == 0 {
+		fault("Source has no topics; name one, or set Config.Pattern, Config.Assign or Config.Ranges")
+	}
+	if len(c.Assign) > 0 && (len(topics) > 0 || len(c.Ranges) > 0 || c.Pattern != "") {
+		fault("Config.Assign and topics, Config.Pattern or Config.Ranges both say what to read; give one of them")
+	}
+	for topic, ids := range c.Assign {
+		if !validTopic(topic) || len(ids) == 0 {
+			fault("Config.Assign has topic %q with %d partitions", topic, len(ids))
+		}
+		for i, id := range ids {
+			if id < 0 || slices.Contains(ids[:i], id) {
+				fault("Config.Assign has partition %d of topic %q, which is negative or there twice", id, topic)
+			}
+		}
+	}
+	for topic, offsets := range c.Offsets {
+		for id, at := range offsets {
+			if at < 0 {
+				fault("Config.Offsets has offset %d for partition %d of topic %q; the first one is 0", at, id, topic)
+			}
+		}
+	}
+	if c.Pattern != "" {
+		if _, err := regexp.Compile(c.Pattern); err != nil {
+			fault("Config.Pattern is no regular expression: %w", err)
+		}
+		if len(topics) > 0 || len(c.Ranges) > 0 {
+			fault("Config.Pattern and topics or Config.Ranges both say what to read; give one of them")
+		}
 	}
 	for i, t := range topics {
 		if slices.Contains(topics[:i], t) {

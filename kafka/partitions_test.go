@@ -78,6 +78,75 @@ func TestPartitionsThatAreAddedLaterAreRead(t *testing.T) {
 	require.NoError(t, r.Commit(context.Background(), []source.Range{{Partition: "twitter/2", Until: 1}}))
 }
 
+// Topics that match a pattern are read, those that are made later too.
+func TestTopicsOfAPattern(t *testing.T) {
+	t.Parallel()
+	b := start(t, map[string]int{"tweets.de": 1, "tweets.fr": 2, "more.tweets.de": 1, "__internal": 1})
+	load := func(topic, lines string) {
+		_, err := b.Load(context.Background(), topic, strings.NewReader(lines))
+		require.NoError(t, err)
+	}
+	load("tweets.de", "a\n")
+	load("tweets.fr", "b\nc\n")
+	load("more.tweets.de", "no\n")
+	client := quick()
+	client.Metadata.RefreshFrequency = 20 * time.Millisecond
+	log, logger := newJournal()
+	src := kafka.Source(kafka.Config{Brokers: b.Addrs(), Pattern: `tweets\..*|new`, Client: client})
+	r := open(t, src, source.Options{Logger: logger})
+	got := values(read(t, r, 3))
+	slices.Sort(got)
+	require.Equal(t, []string{"a", "b", "c"}, got)
+
+	require.NoError(t, b.Create("new", 1))
+	log.await(t, "new/0")
+	load("new", "d\n")
+	require.Equal(t, []string{"d"}, values(read(t, r, 1)))
+
+	replayed, _ := all(t, open(t, src, source.Options{Replay: true}))
+	require.Len(t, replayed, 4)
+}
+
+// Partitions that are assigned are read alone, from offsets that are given.
+func TestAssignedPartitions(t *testing.T) {
+	t.Parallel()
+	b := start(t, map[string]int{"a": 3, "b": 2})
+	p := producer(t, b.Addrs())
+	for id := range int32(3) {
+		produce(t, p, "a", id, fmt.Sprintf("a%d0", id), fmt.Sprintf("a%d1", id), fmt.Sprintf("a%d2", id))
+	}
+	produce(t, p, "b", 1, "b10")
+	src := kafka.Source(kafka.Config{Brokers: b.Addrs(), Assign: map[string][]int32{"a": {2, 0}, "b": {1}},
+		Offsets: map[string]map[int32]int64{"a": {2: 1, 1: 7}}})
+	require.Equal(t, "kafka a/[2 0], b/[1]", fmt.Sprint(src))
+	replayed, _ := all(t, open(t, src, source.Options{Replay: true}))
+	got := values(replayed)
+	slices.Sort(got)
+	require.Equal(t, []string{"a00", "a01", "a02", "a21", "a22", "b10"}, got)
+
+	_, err := kafka.Source(kafka.Config{Brokers: b.Addrs(), Assign: map[string][]int32{"a": {3}}}).Open(t.Context(), source.Options{})
+	require.EqualError(t, err, `kafka: Config.Assign has partition 3 of topic "a", which has 3`)
+}
+
+// No topic matches at first; the App waits for one.
+func TestPatternThatNothingMatchesYet(t *testing.T) {
+	t.Parallel()
+	b := start(t, map[string]int{"other": 1})
+	client := quick()
+	client.Metadata.RefreshFrequency = 20 * time.Millisecond
+	log, logger := newJournal()
+	r := open(t, kafka.Source(kafka.Config{Brokers: b.Addrs(), Pattern: "news?", Client: client}), source.Options{Logger: logger})
+	s, err := r.Cut(context.Background(), source.Request{Mode: source.Arrived})
+	require.NoError(t, err)
+	require.False(t, s.End)
+	require.Empty(t, s.Parts)
+	require.NoError(t, b.Create("new", 1))
+	log.await(t, "new/0")
+	_, err = b.Load(context.Background(), "new", strings.NewReader("a\n"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"a"}, values(read(t, r, 1)))
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	b := start(t, map[string]int{"twitter": 2})

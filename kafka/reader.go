@@ -23,6 +23,7 @@ type reader struct {
 	commits  *committer // nil without a group
 	outages  *outages
 	log      *slog.Logger
+	watches  bool // partitions may be added
 
 	once sync.Once
 
@@ -30,7 +31,7 @@ type reader struct {
 	spots map[string]spot // by name
 }
 
-func newReader(p *plan, topics []string, o source.Options) *reader {
+func newReader(p *plan, topics func(context.Context) ([]string, error), o source.Options) *reader {
 	r := &reader{
 		Buffer:  source.NewBuffer[Record](o),
 		config:  p.config,
@@ -51,7 +52,8 @@ func newReader(p *plan, topics []string, o source.Options) *reader {
 	for _, part := range parts {
 		r.Go(part.run)
 	}
-	if refresh := r.session.config.Metadata.RefreshFrequency; len(topics) > 0 && !p.replay && refresh > 0 {
+	if refresh := r.session.config.Metadata.RefreshFrequency; topics != nil && !p.replay && refresh > 0 {
+		r.watches = true
 		r.Go(func(life context.Context) error {
 			r.watch(life, topics, refresh)
 			return nil
@@ -74,9 +76,16 @@ func (r *reader) add(p part) *partition {
 	}
 }
 
-// watch begins to read partitions that are added to the topics, from their
-// first record on. The client looks for them every now and then.
-func (r *reader) watch(life context.Context, topics []string, every time.Duration) {
+// Cut implements [source.Reader].
+func (r *reader) Cut(ctx context.Context, q source.Request) (source.Slice[Record], error) {
+	s, err := r.Buffer.Cut(ctx, q)
+	s.End = s.End && !r.watches // there may be no partition yet
+	return s, err
+}
+
+// watch begins to read topics and partitions that are added, from their first
+// record on. The client looks for them every now and then.
+func (r *reader) watch(life context.Context, topics func(context.Context) ([]string, error), every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -85,7 +94,12 @@ func (r *reader) watch(life context.Context, topics []string, every time.Duratio
 			return
 		case <-tick.C:
 		}
-		for _, topic := range topics {
+		names, err := topics(life)
+		if err != nil {
+			continue // next time
+		}
+		for _, topic := range names {
+			withoutMeter(topic)
 			ids, err := r.session.client.Partitions(topic)
 			if err != nil {
 				continue // those who read see it too

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -126,6 +127,30 @@ func (s *session) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("kafka: connect to %s: %w", s.brokers, refused(err))
 	}
 	return err
+}
+
+// topics returns the names that match, but for Kafka's own topics, in order.
+func (s *session) topics(ctx context.Context, match *regexp.Regexp) (names []string, err error) {
+	err = s.try(ctx, func() error {
+		b := s.client.LeastLoadedBroker()
+		if b == nil {
+			return sarama.ErrOutOfBrokers
+		}
+		_ = b.Open(s.config) // fails if it is open; the request tells what else went wrong
+		answer, err := b.GetMetadata(sarama.NewMetadataRequest(s.config.Version, nil))
+		if err != nil {
+			return err
+		}
+		names = nil
+		for _, t := range answer.Topics {
+			if !t.IsInternal && !strings.HasPrefix(t.Name, "__") && match.MatchString(t.Name) {
+				names = append(names, t.Name)
+			}
+		}
+		slices.Sort(names)
+		return nil
+	})
+	return names, err
 }
 
 // partitions returns the numbers of a topic's partitions.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,7 +17,7 @@ import (
 )
 
 // Source reads the topics, all their partitions, those that are added later
-// included. See [Config] for where it begins; it goes on for ever, except in a
+// included; or what Config.Pattern, Assign or Ranges say. See [Config] for where it begins; it goes on for ever, except in a
 // replay by record time, which ends where each partition ended when the App
 // started, and with Config.Ranges.
 func Source(c Config, topics ...string) source.Source[Record] {
@@ -33,6 +35,12 @@ func (in *input) Check() error { return in.config.check(in.topics) }
 // String names what is read: "kafka twitter, news".
 func (in *input) String() string {
 	names := slices.Clone(in.topics)
+	if in.config.Pattern != "" {
+		names = append(names, "/"+in.config.Pattern+"/")
+	}
+	for _, topic := range slices.Sorted(maps.Keys(in.config.Assign)) {
+		names = append(names, fmt.Sprintf("%s/%v", topic, in.config.Assign[topic]))
+	}
 	for i, r := range in.config.Ranges {
 		if i == 3 && len(in.config.Ranges) > 4 {
 			names = append(names, fmt.Sprintf("%d more ranges", len(in.config.Ranges)-3))
@@ -57,7 +65,16 @@ func (in *input) Open(ctx context.Context, o source.Options) (source.Reader[Reco
 	}
 	o = o.Defaults()
 	p := &plan{config: c, session: s, replay: o.Replay, opts: o, log: o.Logger.With("source", o.Name)}
-	err = p.make(ctx, in.topics)
+	topics := in.topics
+	if len(c.Assign) > 0 {
+		topics = slices.Sorted(maps.Keys(c.Assign))
+	}
+	if find := in.names(s); find != nil {
+		topics, err = find(ctx)
+	}
+	if err == nil {
+		err = p.make(ctx, topics)
+	}
 	if err == nil && !s.settle() {
 		err = s.explain(ctx, ctx.Err())
 	}
@@ -65,7 +82,20 @@ func (in *input) Open(ctx context.Context, o source.Options) (source.Reader[Reco
 		s.close()
 		return nil, err
 	}
-	return newReader(p, in.topics, o), nil
+	return newReader(p, in.names(s), o), nil
+}
+
+// names returns what finds the topics to read; it is nil if there are only
+// ranges.
+func (in *input) names(s *session) func(context.Context) ([]string, error) {
+	switch {
+	case in.config.Pattern != "":
+		whole := regexp.MustCompile("^(?:" + in.config.Pattern + ")$") // has been checked
+		return func(ctx context.Context) ([]string, error) { return s.topics(ctx, whole) }
+	case len(in.topics) > 0:
+		return func(context.Context) ([]string, error) { return in.topics, nil }
+	}
+	return nil
 }
 
 // never is the end of a partition that has none.
@@ -92,6 +122,9 @@ type part struct {
 func (p *plan) make(ctx context.Context, topics []string) error {
 	if err := p.find(ctx, topics); err != nil {
 		return err
+	}
+	if len(p.parts) == 0 {
+		return nil // no topic matches yet
 	}
 	of := make([]spot, len(p.parts))
 	for i, part := range p.parts {
@@ -141,6 +174,14 @@ func (p *plan) find(ctx context.Context, names []string) error {
 			continue
 		}
 		if len(p.config.Ranges) == 0 {
+			for _, id := range slices.Sorted(slices.Values(p.config.Assign[topic])) {
+				if !slices.Contains(ids, id) {
+					faults = append(faults, fmt.Errorf("kafka: Config.Assign has partition %d of topic %q, which has %d", id, topic, len(ids)))
+				}
+			}
+			if assigned := p.config.Assign[topic]; len(assigned) > 0 {
+				ids = slices.Sorted(slices.Values(assigned))
+			}
 			for _, id := range ids {
 				p.parts = append(p.parts, part{spot{topic, id}, 0, never})
 			}
@@ -177,7 +218,10 @@ func (p *plan) start(ctx context.Context, of []spot, first, end map[spot]int64) 
 	for i := range p.parts {
 		part := &p.parts[i]
 		offset, ok := from[part.spot]
+		given, isGiven := p.config.Offsets[part.topic][part.id]
 		switch {
+		case isGiven:
+			part.from = given
 		case ok && offset >= 0:
 			part.from = offset
 		case p.config.Since.IsZero() && p.config.Start == Committed: // nothing is committed
