@@ -10,4 +10,8 @@
 // everything anew: it begins a generation, which refers to no earlier file. The
 // generation before is kept, with the log since its end, so that there is always
 // a checkpoint that does not depend on any one file that is damaged.
+//
+// The promise that is easy to get wrong: a save names all files beside it, and only
+// then is the rest deleted. So what it does not name is left over from a crash, and
+// what it names and is not there is lost.
 package recovery
