@@ -23,3 +23,6 @@ func Sealed(manifest []byte) []byte { return sealed(head('s'), manifest) }
 
 // Framed appends an entry of any bytes with checksums that hold.
 func Framed(dst, salt, text, records []byte) []byte { return framed(dst, salt, text, records) }
+
+// Failed is why no more can be written.
+func (j *Journal) Failed() error { return j.failed }
