@@ -42,6 +42,7 @@ type App struct {
 	keepers []keeper
 	windows []window.Window
 	keepFor time.Duration // after a batch with records, since windows on windows may show it
+	emits   bool          // windows may show elements of a batch without records
 	durable
 }
 
@@ -99,7 +100,7 @@ func (a *App) Run(ctx context.Context) error {
 	run := engine.Config{
 		Name: c.Name, Interval: c.Interval, Ticks: c.Ticks, Start: c.Start, MaxPending: c.MaxPending,
 		MaxBatchBytes: c.MaxBatchBytes, MaxReplayBatchBytes: c.MaxReplayBatchBytes, MaxGap: c.MaxGap,
-		DrainTimeout: c.DrainTimeout, Windows: a.windows, KeepFor: a.keepFor, Retries: c.Retries, RetryBackoff: c.RetryBackoff, Logger: c.Logger,
+		DrainTimeout: c.DrainTimeout, Windows: a.windows, KeepFor: a.keepFor, Emits: a.emits, Volatile: slices.ContainsFunc(a.sources, keptSource.isVolatile), Retries: c.Retries, RetryBackoff: c.RetryBackoff, Logger: c.Logger,
 	}
 	c.Logger.Info("started", "app", c.Name, "interval", c.Interval, "workers", c.Workers)
 	err := a.recoverAndRun(ctx, run)
@@ -158,6 +159,13 @@ func last(o engine.Output) int {
 		return 1
 	}
 	return 0
+}
+
+// isLate says whether the App runs already, so that nothing can be declared.
+func (a *App) isLate() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.started
 }
 
 // Format is how [App.Explain] prints a program.

@@ -33,6 +33,9 @@ type keptSource interface {
 	encode(engine.Slice) ([]byte, error)
 	goOn(at []source.Position, again [][]byte)
 	isVolatile() bool
+	isNamed() bool
+	records() string  // their type
+	declared() *Fault // where
 }
 
 // Recovered is what [GetOrCreate] found in a store.
@@ -128,6 +131,15 @@ func (a *App) checkKept() error {
 	at := func(k keeper, format string, values ...any) {
 		faults = append(faults, &Fault{File: k.place.File, Line: k.place.Line, Err: fmt.Errorf(format, values...)})
 	}
+	for i, s := range a.sources {
+		for _, other := range a.sources[:i] {
+			if !s.isNamed() && !other.isNamed() && s.records() == other.records() {
+				at(keeper{place: s.declared()}, "%s and %s read the same kind of records (%s), so that a change of the program could mix up where they are: give each a name with stream.Name",
+					other.Name(), s.Name(), s.records())
+				break
+			}
+		}
+	}
 	for i, k := range a.keepers {
 		if k.fault != nil {
 			at(k, "%s %s can't be kept in a checkpoint: %w", k.Kind, k.Name, k.fault)
@@ -147,15 +159,20 @@ func (a *App) checkKept() error {
 func (a *App) open(ctx context.Context, s checkpoint.Session) (*recovery.Journal, error) {
 	c := a.config
 	var keepers []recovery.Keeper
-	for _, k := range a.keepers {
-		keepers = append(keepers, k.Keeper)
+	var unread []string
+	for needed, i := a.plan.Needed(), 0; i < len(a.keepers); i++ {
+		if k := a.keepers[i]; needed[k.node] {
+			keepers = append(keepers, k.Keeper)
+		} else {
+			unread = append(unread, k.Name)
+		}
 	}
 	var names []string
 	for _, s := range a.sources {
 		names = append(names, s.Name())
 	}
 	j, err := recovery.Open(ctx, s, recovery.Config{App: c.Name, Interval: c.Interval, SaveEvery: c.SaveEvery, Sources: names,
-		Drop: a.drop, Accept: a.accept, Logger: c.Logger}, keepers)
+		Drop: a.drop, Accept: a.accept, Unread: unread, Logger: c.Logger}, keepers)
 	if err != nil {
 		return nil, err
 	}

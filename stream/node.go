@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"time"
 
 	"github.com/godstream/godstream/batch"
@@ -37,6 +38,7 @@ type node[T any] struct {
 	id      plan.ID
 	env     *batch.Env
 	period  time.Duration // between batches: the App's interval, or a window's slide
+	emits   bool          // it may have elements in a batch without records
 	reach   time.Duration // how long after a batch the windows before the stream show what it held
 	compute func(b *engine.Batch, env *batch.Env) batch.Batch[T]
 
@@ -83,9 +85,11 @@ func add[T any](a *App, n plan.Node, opts []Option, compute func(c nodeConfig) f
 		compute = func(nodeConfig) func(*engine.Batch, *batch.Env) batch.Batch[T] { return nil }
 	}
 	node := &node[T]{id: id, env: a.env(c.name), period: a.period(inputs), compute: compute(c)}
+	node.emits = slices.Contains(emitters, n.Op)
 	for _, in := range inputs {
 		if in.App() == a {
 			node.reach = max(node.reach, in.reach())
+			node.emits = node.emits || in.emits()
 		}
 	}
 	a.sealers = append(a.sealers, func(readers []int, _ []bool) { node.readers = readers[id] })
@@ -100,11 +104,16 @@ type input interface {
 	id() plan.ID
 	period() time.Duration
 	reach() time.Duration
+	emits() bool
 }
+
+// emitters are the operations that may make elements of none.
+var emitters = []string{"count", "sum", "mean", "glom", "mapPartitions", "transform", "updateStateByKey", "mapWithState", "stateSnapshots"}
 
 func (s Stream[T]) id() plan.ID           { return s.node.id }
 func (s Stream[T]) period() time.Duration { return s.node.period }
 func (s Stream[T]) reach() time.Duration  { return s.node.reach }
+func (s Stream[T]) emits() bool           { return s.node.emits }
 
 // period is the time between the batches of an operator on these streams.
 func (a *App) period(inputs []input) time.Duration {

@@ -108,8 +108,8 @@ func Timeout(d time.Duration) Option {
 }
 
 // InitialState gives [UpdateStateByKey] and [MapWithState] states to begin with,
-// of keys that take part from the first batch on. They only count in a program
-// that begins without a checkpoint. The slice must not be changed.
+// of keys that take part from the first batch on. They do not count in a program
+// that goes on with what the operator kept. The slice must not be changed.
 func InitialState[K comparable, S any](states []Pair[K, S]) Option {
 	return Option{name: "InitialState", ops: []string{"updateStateByKey", "mapWithState"}, apply: func(c *nodeConfig) { c.initial = states }}
 }

@@ -121,6 +121,9 @@ func output[T any](s Stream[T], n plan.Node, opts []Option, do func(nodeConfig) 
 	a := s.app
 	n.Output = true
 	c, _, _ := a.declare(n, opts, []input{s})
+	if a.isLate() {
+		return &engine.Output{}
+	}
 	run, env := do(c), a.env(c.name)
 	whole := *env
 	whole.Stop = nil // an output is never shown a part of a batch as if it were all

@@ -62,7 +62,9 @@ type memory[T any] struct {
 func (m *memory[T]) add(b TimedBatch[T]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.batches = slices.DeleteFunc(m.batches, func(old TimedBatch[T]) bool { return old.Time.Add(m.keep).Before(b.Time) })
+	m.batches = slices.DeleteFunc(m.batches, func(old TimedBatch[T]) bool {
+		return old.Time.Add(m.keep).Before(b.Time) || !old.Time.Before(b.Time) // the batch is run again
+	})
 	m.batches = append(m.batches, b)
 }
 

@@ -34,12 +34,17 @@ func From[R any](a *App, src source.Source[R], opts ...Option) Stream[R] {
 		}
 	}
 	place := len(a.program.Sources)
-	s := add(a, n, opts, func(nodeConfig) func(*engine.Batch, *batch.Env) batch.Batch[R] {
+	named := false
+	s := add(a, n, opts, func(c nodeConfig) func(*engine.Batch, *batch.Env) batch.Batch[R] {
+		named = c.named
 		return func(b *engine.Batch, env *batch.Env) batch.Batch[R] {
 			return batch.Of(b.Slices[place].Elements.(source.Slice[R]).Partitions()...).With(env)
 		}
 	})
-	o := &opened[R]{app: a, name: s.Name(), source: src}
+	if a.isLate() {
+		return s
+	}
+	o := &opened[R]{app: a, name: s.Name(), source: src, named: named, place: a.fault("")}
 	o.volatile, _ = src.(source.Volatile[R])
 	a.program.Sources = append(a.program.Sources, o)
 	a.sources = append(a.sources, o)
@@ -51,6 +56,8 @@ type opened[R any] struct {
 	app    *App
 	name   string
 	source source.Source[R]
+	named  bool   // by the user
+	place  *Fault // where it was declared
 
 	volatile  source.Volatile[R] // nil if the source can give its records again
 	positions []source.Position  // where it goes on
@@ -179,6 +186,9 @@ func (o *opened[R]) decode(ranges []source.Range) (slice source.Slice[R], err er
 }
 
 func (o *opened[R]) goOn(at []source.Position, again [][]byte) { o.positions, o.again = at, again }
+func (o *opened[R]) isNamed() bool                             { return o.named }
+func (o *opened[R]) declared() *Fault                          { return o.place }
+func (o *opened[R]) records() string                           { return fmt.Sprintf("%T", *new(R)) }
 func (o *opened[R]) isVolatile() bool                          { return o.volatile != nil }
 
 func (o *opened[R]) Commit(ctx context.Context, done []source.Range) error {

@@ -45,7 +45,7 @@ func UpdateStateByKeyFunc[K comparable, V, S any](s Stream[Pair[K, V]], update f
 	if update == nil {
 		s.app.reject("UpdateStateByKeyFunc: update is nil")
 	}
-	states := state.NewStates[K, S](false)
+	states := state.NewStates[K, S](false, false)
 	var group []uint32 // of each state: number of its values in the batch, + 1
 	var c nodeConfig
 	out := stateful(s, plan.Node{Op: "updateStateByKey"}, opts, &c, func() func(b *engine.Batch, env *batch.Env) batch.Batch[Pair[K, S]] {
@@ -162,7 +162,7 @@ func MapWithState[K comparable, V, S, U any](s Stream[Pair[K, V]], f func(key K,
 	var c nodeConfig
 	var states *state.States[K, S]
 	out := stateful(s, plan.Node{Op: "mapWithState"}, opts, &c, func() func(b *engine.Batch, env *batch.Env) batch.Batch[U] {
-		states = state.NewStates[K, S](c.timeout > 0)
+		states = state.NewStates[K, S](true, c.timeout > 0)
 		begin := initial[K, S](s.app, "MapWithState", c)
 		return func(b *engine.Batch, env *batch.Env) batch.Batch[U] {
 			begin(b, states)

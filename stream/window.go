@@ -213,6 +213,7 @@ func windowed[T, U any](s Stream[T], op string, w window.Window, opts []Option, 
 	parent := s.node.period
 	out.node.period = w.Slide
 	out.node.reach = s.node.reach + w.Length
+	s.app.emits = s.app.emits || s.node.emits
 	if s.node.reach == 0 {
 		s.app.windows = append(s.app.windows, w)
 	} else { // which ticks a window on windows needs is not worth the arithmetic

@@ -40,6 +40,8 @@ type Config struct {
 	RetryBackoff        time.Duration   // before the first of them
 	Windows             []window.Window // of the program; a tick that they need is not merged
 	KeepFor             time.Duration   // no tick is merged so long after a batch with records
+	Emits               bool            // windows may show elements of a batch that has no records
+	Volatile            bool            // what a source has given can't be read again
 	Journal             Journal         // nil if nothing is to last
 	Resume              Resume
 	Logger              *slog.Logger
@@ -95,6 +97,7 @@ type Output struct {
 type Batch struct {
 	Seq     int64     // 1, 2, …, going on where the run before ended
 	Again   bool      // it was begun by the run before
+	Nothing bool      // its records are in another batch, since ticks were merged
 	Time    time.Time // end of its interval
 	Slices  []Slice   // by source
 	Records int64
@@ -168,8 +171,11 @@ func Run(ctx context.Context, c Config, p Program, m *Monitor, stop *atomic.Bool
 	}()
 	defer func() { // also when a function of the user ends this goroutine
 		stopTicks()
-		for range r.queue { // what was cut and not begun is read again next time
+		for b := range r.queue { // what was cut and not begun is read again next time
 			m.leaveUndone()
+			if e := r.leave(ctx, b); e != nil && err == nil {
+				err = e
+			}
 		}
 		err = errors.Join(err, <-made)
 	}()
@@ -257,6 +263,21 @@ func (r *run) end(ctx context.Context) error {
 	defer cancel()
 	if err := guard(func() error { return r.Journal.End(saving) }); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return nil
+}
+
+// leave notes a batch that was cut and not begun, if its records could not be
+// read again.
+func (r *run) leave(ctx context.Context, b *Batch) error {
+	if r.Journal == nil || !r.Volatile || b.Again {
+		return nil
+	}
+	logging, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), r.DrainTimeout, errSaveTimeout)
+	defer cancel()
+	if e := guard(func() error { return r.Journal.Log(logging, b) }); e != nil {
+		r.Logger.Error("records that were read are lost", "app", r.Name, "batch", b.Time, "records", b.Records, "reason", e)
+		return fmt.Errorf("log the batches that were not begun: %w", e)
 	}
 	return nil
 }
@@ -470,6 +491,7 @@ func (r *run) cutAgain(ctx context.Context, p Pending) (end bool, err error) {
 // cutNothing makes a batch without records.
 func (r *run) cutNothing(at time.Time) {
 	b := r.batch(at)
+	b.Nothing = true
 	for i, s := range r.Sources {
 		b.add(i, s.Nothing())
 	}

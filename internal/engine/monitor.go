@@ -39,7 +39,7 @@ func (m *Monitor) Start() { m.change(func(c *Counts) { c.Started = time.Now() })
 
 // Restart notes that the program goes on from its checkpoint after a batch has
 // failed.
-func (m *Monitor) Restart() { m.change(func(c *Counts) { c.Retries++; c.Pending = 0 }) }
+func (m *Monitor) Restart() { m.change(func(c *Counts) { c.Retries++; c.Pending, c.Undone = 0, 0 }) }
 
 // Counts returns a copy.
 func (m *Monitor) Counts() Counts {

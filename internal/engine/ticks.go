@@ -99,6 +99,7 @@ func (r *run) byWallClock(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	at, late := After(time.Now(), r.Interval), false
+	var needed []time.Time // ticks that have passed and must run
 	if !r.prev.IsZero() {
 		at, late = After(r.prev, r.Interval), true
 	}
@@ -115,17 +116,22 @@ func (r *run) byWallClock(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if last := Floor(time.Now(), r.Interval); (waited || late) && last.After(at) {
-			run, ok := r.needed(at, last)
-			if !ok {
-				run = last
+		last := Floor(time.Now(), r.Interval)
+		if len(needed) == 0 && (waited || late) && last.After(at) {
+			needed = r.needed(at, last)
+		}
+		if len(needed) > 0 || (waited || late) && last.After(at) {
+			run := last
+			if len(needed) > 0 {
+				run = needed[0]
 			}
 			if merged := int(run.Sub(at) / r.Interval); merged > 0 {
 				r.monitor.merge(merged)
 				r.Logger.Warn("behind schedule; ticks merged", "app", r.Name, "ticks", merged, "batch", run)
 			}
 			at = run
-			if ok {
+			if len(needed) > 0 {
+				needed = needed[1:]
 				r.cutNothing(at)
 				at, late = at.Add(r.Interval), true
 				continue
@@ -140,15 +146,15 @@ func (r *run) byWallClock(ctx context.Context) error {
 	}
 }
 
-// needed is the first tick from one on and before another that must run, since
-// a window shows records then that no later one that runs does.
-func (r *run) needed(from, before time.Time) (tick time.Time, ok bool) {
+// needed is the ticks from one on and before another that must run, oldest first:
+// those at which a window shows a batch that no later tick that runs shows.
+func (r *run) needed(from, before time.Time) (ticks []time.Time) {
 	if len(r.filled) == 0 {
-		return tick, false
+		return nil
 	}
 	newest := r.filled[len(r.filled)-1]
-	if from.Before(newest.Add(r.KeepFor)) {
-		return from, true
+	for at := from; at.Before(before) && at.Before(newest.Add(r.KeepFor)); at = at.Add(r.Interval) {
+		ticks = append(ticks, at)
 	}
 	for _, w := range r.Windows {
 		later := Ceil(before, w.Slide) // the next one that runs in any case
@@ -157,25 +163,29 @@ func (r *run) needed(from, before time.Time) (tick time.Time, ok bool) {
 			end = before
 		}
 		for at := Ceil(end, w.Slide).Add(-w.Slide); !at.Before(from); at = at.Add(-w.Slide) {
-			if slices.ContainsFunc(r.filled, func(t time.Time) bool { return w.Covers(at, t) && !w.Covers(later, t) }) {
+			gone := later.Add(-w.Length) // what is not later than this, the next one does not show
+			if at.Before(gone) {
+				gone = at
+			}
+			i, _ := slices.BinarySearchFunc(r.filled, at.Add(-w.Length+1), time.Time.Compare)
+			if i < len(r.filled) && !r.filled[i].After(gone) {
 				later = at
-				if !ok || at.Before(tick) {
-					tick, ok = at, true
-				}
+				ticks = append(ticks, at)
 			}
 		}
 	}
-	return tick, ok
+	slices.SortFunc(ticks, time.Time.Compare)
+	return slices.CompactFunc(ticks, time.Time.Equal)
 }
 
-// fill notes that a batch has records that windows may show.
+// fill notes that a batch has what windows may show.
 func (r *run) fill(b *Batch) {
 	longest := r.KeepFor
 	for _, w := range r.Windows {
 		longest = max(longest, w.Length)
 	}
 	r.filled = slices.DeleteFunc(r.filled, func(t time.Time) bool { return !t.After(b.Time.Add(-longest)) })
-	if b.Records > 0 && longest > 0 {
+	if longest > 0 && (b.Records > 0 || r.Emits && !b.Nothing) {
 		r.filled = append(r.filled, b.Time)
 	}
 }

@@ -68,6 +68,7 @@ type Manifest struct {
 	Sources    []SourceState `json:"sources"`
 	Operators  []Operator    `json:"operators"`
 	Sinks      []SinkState   `json:"sinks,omitempty"`
+	Dropped    []string      `json:"dropped,omitempty"` // what the program still says is to be dropped, and was
 
 	// The files that are there beside this one, until there is a newer save: what
 	// is not among them is left over.

@@ -42,6 +42,7 @@ type Config struct {
 	Sources   []string // names
 	Drop      []string // operators and sources whose data is given up
 	Accept    []string // operators whose types may have lost fields
+	Unread    []string // operators that are declared and do not run
 	Logger    *slog.Logger
 }
 
@@ -176,9 +177,25 @@ func (j *Journal) compare() error {
 		return fmt.Errorf("the checkpoint is of app %q, this program is app %q; give it its name back with Config.Name, or begin in an empty place", was.App, c.App)
 	}
 	unused := slices.Clone(c.Drop)
-	drop := func(name string) bool {
+	j.newest.Dropped = nil
+	for _, name := range c.Drop {
+		if slices.Contains(was.Dropped, name) {
+			j.newest.Dropped = append(j.newest.Dropped, name)
+		}
+	}
+	drop := func(name string, gone bool) bool {
+		if !slices.Contains(c.Drop, name) {
+			return false
+		}
 		unused = slices.DeleteFunc(unused, func(d string) bool { return d == name })
-		return slices.Contains(c.Drop, name)
+		if slices.Contains(was.Dropped, name) {
+			if !gone {
+				c.Logger.Warn("checkpoint.Drop was carried out in an earlier run and is left out; remove it", "app", c.App, "name", name)
+			}
+			return gone
+		}
+		j.newest.Dropped = append(j.newest.Dropped, name)
+		return true
 	}
 	var names []string
 	for _, k := range j.keepers {
@@ -186,10 +203,14 @@ func (j *Journal) compare() error {
 	}
 	names = append(names, c.Sources...)
 	gone := func(what, name string) {
-		if drop(name) {
+		if drop(name, true) {
 			j.Dropped = append(j.Dropped, name)
 			delete(j.loads, name)
 			delete(j.sources, name)
+			return
+		}
+		if slices.Contains(c.Unread, name) {
+			faults = append(faults, fmt.Errorf("no output reads operator %q, so what it kept would not go on; let an output read it, or give the data up with checkpoint.Drop(%q)", name, name))
 			return
 		}
 		faults = append(faults, fmt.Errorf("no %s is named %q (there are %s); give the one that kept this data its name back with stream.Name, or give the data up with checkpoint.Drop(%q)",
@@ -201,7 +222,7 @@ func (j *Journal) compare() error {
 			gone("operator", o.Name)
 			continue
 		}
-		if drop(o.Name) {
+		if drop(o.Name, false) {
 			j.Dropped = append(j.Dropped, o.Name)
 			delete(j.loads, o.Name)
 			continue
@@ -224,7 +245,7 @@ func (j *Journal) compare() error {
 		switch {
 		case !slices.Contains(c.Sources, s.Name):
 			gone("source", s.Name)
-		case drop(s.Name):
+		case drop(s.Name, false):
 			j.Dropped = append(j.Dropped, s.Name)
 			delete(j.sources, s.Name)
 		default:
@@ -236,8 +257,20 @@ func (j *Journal) compare() error {
 			j.New = append(j.New, name)
 		}
 	}
+	j.newest.Sinks = slices.DeleteFunc(slices.Clone(was.Sinks), func(s SinkState) bool {
+		if !drop(s.Name, false) {
+			return false
+		}
+		j.Dropped = append(j.Dropped, s.Name)
+		return true
+	})
 	for i := range j.Pending { // as they will run
 		j.Pending[i].Sources = slices.DeleteFunc(j.Pending[i].Sources, func(s SourceEntry) bool { return !slices.Contains(j.Kept, s.Name) })
+	}
+	for _, name := range c.Accept {
+		if !slices.ContainsFunc(was.Operators, func(o Operator) bool { return o.Name == name }) {
+			c.Logger.Warn("checkpoint.AcceptLoss names no operator that is kept", "app", c.App, "name", name)
+		}
 	}
 	for _, name := range unused {
 		j.config.Logger.Warn("checkpoint.Drop names nothing that is kept", "app", c.App, "name", name)

@@ -50,7 +50,7 @@ func crashed(t *testing.T) memory {
 	for n := int64(1); n <= 4; n++ {
 		require.NoError(t, j.Log(t.Context(), entry(n, "a", "b")))
 		if n == 1 {
-			require.NoError(t, j.Done(t.Context(), entry(n, "a", "b")))
+			require.NoError(t, j.Done(t.Context(), entry(n, "a", "b"), nil))
 			require.NoError(t, j.End(t.Context()))
 		}
 	}
@@ -71,7 +71,7 @@ func TestBegunBatchesOutliveManyCrashes(t *testing.T) {
 	}
 	j := open(t, m, nil, "a", "b")
 	require.NoError(t, j.Begin(t.Context()))
-	require.NoError(t, j.Done(t.Context(), entry(2, "a", "b")))
+	require.NoError(t, j.Done(t.Context(), entry(2, "a", "b"), nil))
 	require.NoError(t, j.End(t.Context()))
 	require.Equal(t, []int64{3, 4}, numbersOf(open(t, m, nil, "a", "b").Pending))
 	require.Less(t, len(m), 12, "files are deleted")
@@ -115,7 +115,7 @@ func TestNothingIsWrittenAfterAFailure(t *testing.T) {
 	j := open(t, s, nil, "a")
 	require.NoError(t, j.Begin(t.Context()))
 	require.NoError(t, j.Log(t.Context(), entry(1, "a")))
-	require.NoError(t, j.Done(t.Context(), entry(1, "a")))
+	require.NoError(t, j.Done(t.Context(), entry(1, "a"), nil))
 	s.err = errors.New("full")
 	require.ErrorIs(t, j.Log(t.Context(), entry(2, "a")), j.Failed())
 	before := maps.Clone(s.memory)

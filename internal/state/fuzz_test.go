@@ -22,14 +22,14 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte{0, 1, 1, 'k', 2}, []byte{1, 1, 'k', 0})
 	f.Add([]byte{0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, []byte{})
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		s := state.NewStates[string, int](true)
+		s := state.NewStates[string, int](true, true)
 		s.Track(formats[string, int](t))
 		if s.Load([][]byte{a, b}) == nil {
 			_, _, err := s.Save(true)
 			require.NoError(t, err)
 		}
 		type none = struct{}
-		unit := state.NewStates[none, none](false)
+		unit := state.NewStates[none, none](false, false)
 		unit.Track(formats[none, none](t))
 		if unit.Load([][]byte{a, b}) == nil {
 			require.LessOrEqual(t, unit.Len(), 1)

@@ -26,6 +26,7 @@ type States[K comparable, S any] struct {
 
 	oldest, newest uint32 // by time of the last touch, if touches count: number + 1
 	touched        bool
+	timed          bool
 }
 
 type cell[S any] struct {
@@ -45,16 +46,17 @@ type Format[K comparable, S any] struct {
 	Equal       func(a, b S) bool
 }
 
-// NewStates makes an empty one. touches makes it know which key was touched when.
-func NewStates[K comparable, S any](touches bool) *States[K, S] {
-	return &States[K, S]{table: NewTable[K, cell[S]](), touched: touches}
+// NewStates makes an empty one. timed keeps the time of the last touch with each
+// state; touches makes it know, too, which key was touched before which.
+func NewStates[K comparable, S any](timed, touches bool) *States[K, S] {
+	return &States[K, S]{table: NewTable[K, cell[S]](), timed: timed, touched: touches}
 }
 
 // Track makes it know what changes, to be saved in a format.
 func (t *States[K, S]) Track(f Format[K, S]) { t.tracks, t.format = true, f }
 
 // Reset makes it as it was when it was made.
-func (t *States[K, S]) Reset() { *t = *NewStates[K, S](t.touched) }
+func (t *States[K, S]) Reset() { *t = *NewStates[K, S](t.timed, t.touched) }
 
 // Begin says whether it has never been used before: not in this run, and not in
 // one whose states were loaded.
@@ -87,7 +89,9 @@ func (t *States[K, S]) Set(k K, s S, at time.Time) {
 	c := t.table.Value(n)
 	c.state = s
 	t.change(n, c)
-	if t.touched {
+	if !t.touched {
+		c.at = at
+	} else {
 		if !fresh {
 			t.unlink(c)
 		}
@@ -300,7 +304,7 @@ func (t *States[K, S]) appendEntry(dst []byte, n uint32) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key %v: %w", e.key, err)
 	}
-	if t.touched {
+	if t.timed {
 		dst = AppendTime(dst, e.value.at)
 	}
 	if dst, err = t.format.AppendState(dst, e.value.state); err != nil {
@@ -325,7 +329,7 @@ func (t *States[K, S]) Load(parts [][]byte) error {
 			if e.key, data, err = t.format.ReadKey(data); err != nil {
 				return e, nil, err
 			}
-			if t.touched {
+			if t.timed {
 				if e.at, data, err = ReadTime(data); err != nil {
 					return e, nil, err
 				}
