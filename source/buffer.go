@@ -90,16 +90,26 @@ type mark struct {
 	time  time.Time
 }
 
-// run is how many records in a row are of the same place.
+// run is how many records in a row are of the same place, and end in the same
+// state; or a note, without a record, that a place is at a position.
 type run struct {
 	place *place
+	state *state
 	n     int
+	note  bool
+	over  bool  // nothing more comes of the place
+	pos   int64 // of a note
 }
 
 // place is a partition and the position in it up to which all is cut.
 type place struct {
-	name string
-	pos  int64
+	name  string
+	pos   int64
+	state *state    // of a file there
+	time  time.Time // of the record before it, in a replay
+
+	begun  *state  // where the slice in hand begins
+	breaks []int64 // positions in it after lines without an end
 }
 
 // ErrClosed is what Put returns when the reader has been closed: stop filling.
@@ -126,7 +136,7 @@ func (b *Buffer[R]) Spread() { b.spread = b.opts.Partitions }
 // each slice, in the order in which feeds were added. Those that are known at the
 // start are to be added before the first is filled, since they share the room.
 func (b *Buffer[R]) Feed(partition string, from int64) *Feed[R] {
-	return b.add(&place{partition, from})
+	return b.add(&place{name: partition, pos: from})
 }
 
 func (b *Buffer[R]) add(p *place) *Feed[R] {
@@ -168,10 +178,10 @@ func (b *Buffer[R]) Go(fill func(ctx context.Context) error) {
 // one). Put waits while the buffer is full and returns [ErrClosed] when the
 // reader has been closed.
 func (f *Feed[R]) Put(r R, until int64, size int, at time.Time) error {
-	return f.put(f.place, r, until, size, at)
+	return f.put(f.place, nil, r, until, size, at)
 }
 
-func (f *Feed[R]) put(p *place, r R, until int64, size int, at time.Time) error {
+func (f *Feed[R]) put(p *place, s *state, r R, until int64, size int, at time.Time) error {
 	b := f.buf
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -190,10 +200,10 @@ func (f *Feed[R]) put(p *place, r R, until int64, size int, at time.Time) error 
 	f.time(&at)
 	f.records = append(f.records, r)
 	f.marks = append(f.marks, mark{until: until, size: bytes, time: at})
-	if n := len(f.runs); n > 0 && f.runs[n-1].place == p {
+	if n := len(f.runs); n > 0 && f.runs[n-1].place == p && f.runs[n-1].state == s && !f.runs[n-1].note {
 		f.runs[n-1].n++
 	} else {
-		f.runs = append(f.runs, run{p, 1})
+		f.runs = append(f.runs, run{place: p, state: s, n: 1})
 	}
 	f.until = until
 	f.resize(bytes)
@@ -201,6 +211,13 @@ func (f *Feed[R]) put(p *place, r R, until int64, size int, at time.Time) error 
 		b.tell()
 	}
 	return nil
+}
+
+// note tells, behind what was put, that a place is at a position, or over.
+func (f *Feed[R]) note(p *place, s *state, pos int64, over bool) {
+	f.buf.mu.Lock()
+	defer f.buf.mu.Unlock()
+	f.runs = append(f.runs, run{place: p, state: s, note: true, over: over, pos: pos})
 }
 
 // time gives a record without a time that of the one before it, and records

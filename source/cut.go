@@ -252,11 +252,12 @@ func (b *Buffer[R]) share(limit int64) []int {
 
 // cut is what a slice that is being made holds of a feed, by place.
 type cut[R any] struct {
-	parts []Part[R]
-	index map[*place]int // where their parts are, if there is more than one
-	last  *place         // that of the last part that was asked for
-	at    int            // where that part is
-	bytes int64
+	parts  []Part[R]
+	places []*place       // theirs
+	index  map[*place]int // where their parts are, if there is more than one
+	last   *place         // that of the last part that was asked for
+	at     int            // where that part is
+	bytes  int64
 }
 
 // part returns the part for a place.
@@ -268,6 +269,8 @@ func (c *cut[R]) part(p *place) *Part[R] {
 	if !ok {
 		at = len(c.parts)
 		c.parts = append(c.parts, Part[R]{Range: Range{Partition: p.name, From: p.pos, Until: p.pos}})
+		c.places = append(c.places, p)
+		p.begun, p.breaks = p.state, nil
 		if c.last != nil {
 			if c.index == nil {
 				c.index = map[*place]int{c.last: c.at}
@@ -283,9 +286,15 @@ func (c *cut[R]) part(p *place) *Part[R] {
 func (f *Feed[R]) take(n int) {
 	records, marks := f.records[:n], f.marks[:n]
 	var bytes int64
-	for len(records) > 0 {
+	for len(f.runs) > 0 && (len(records) > 0 || f.runs[0].note) {
 		place, k := f.runs[0].place, min(f.runs[0].n, len(records))
 		p := f.cut.part(place)
+		place.state = f.runs[0].state
+		if r := f.runs[0]; r.note {
+			place.pos, p.Range.Until, p.Range.Over = r.pos, r.pos, r.over
+			f.runs = f.runs[1:]
+			continue
+		}
 		if p.Records == nil {
 			p.Records = records[:k:k]
 		} else {
@@ -297,10 +306,19 @@ func (f *Feed[R]) take(n int) {
 		}
 		p.Range.Until = marks[k-1].until
 		place.pos = p.Range.Until
+		if place.state != nil && place.state.endless {
+			place.breaks = append(place.breaks, place.pos)
+		}
+		if f.buf.opts.Replay {
+			place.time = marks[k-1].time
+		}
 		if f.runs[0].n -= k; f.runs[0].n == 0 {
 			f.runs = f.runs[1:]
 		}
 		records, marks = records[k:], marks[k:]
+	}
+	if len(f.runs) == 0 {
+		f.runs = nil // lest places stay that are gone
 	}
 	f.cut.bytes += bytes
 	f.resize(-bytes)
@@ -321,6 +339,11 @@ func (b *Buffer[R]) slice() Slice[R] {
 			p := f.cut.part(f.place)
 			if len(f.records) == 0 { // with the gap behind the last record
 				p.Range.Until, f.place.pos = f.until, f.until
+			}
+		}
+		for i, p := range f.cut.places {
+			if p.state != nil {
+				f.cut.parts[i].Range.Mark = p.mark()
 			}
 		}
 		out.Parts = append(out.Parts, f.cut.parts...)

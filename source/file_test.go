@@ -25,7 +25,7 @@ func TestFile(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, s.End)
 	require.Equal(t, []string{"1", "", "2", "3"}, texts(s), "up to its size when it was opened")
-	require.Equal(t, source.Range{Partition: path, From: 0, Until: 7}, s.Parts[0].Range)
+	require.Equal(t, source.Range{Partition: path, From: 0, Until: 7}, bare(s.Parts[0].Range))
 	require.Len(t, s.Partitions(), 2)
 	require.Equal(t, "file "+path, source.File(path).(interface{ String() string }).String())
 

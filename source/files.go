@@ -147,7 +147,7 @@ func (s *files[R]) Open(ctx context.Context, o Options) (Reader[R], error) {
 	o = o.Defaults()
 	r := &filesReader[R]{Buffer: NewBuffer[R](o), files: s, log: o.Logger.With("source", o.Name), prefetch: int(o.Prefetch)}
 	r.Spread()
-	r.feed = r.add(nil)
+	r.feed, r.once = r.add(nil), s.once || o.Replay
 	if o.Replay {
 		r.stamp = s.at
 	}
@@ -155,12 +155,13 @@ func (s *files[R]) Open(ctx context.Context, o Options) (Reader[R], error) {
 	if err == nil {
 		r.pattern, err = s.isPattern()
 	}
-	switch {
-	case err != nil:
-	case s.once || o.Replay:
-		err = r.openOnce()
-	default:
-		err = r.openLive(ctx)
+	if err == nil && r.once && s.newOnly {
+		err = errors.New("option NewOnly leaves out all that a replay reads")
+	}
+	if err == nil && o.Positions == nil {
+		err = r.begin(ctx)
+	} else if err == nil {
+		err = r.goOn(o.Positions)
 	}
 	if err != nil {
 		r.Shut()
@@ -182,29 +183,58 @@ type filesReader[R any] struct {
 	told     bool // what was rejected last was logged
 
 	pattern bool // the path is one
+	once    bool // what is there is read, and no more
+	running bool // something is read ahead
 
 	known map[string]*file // by path
+	moved []*file          // those that have got other names
+	since bool             // the checkpoint knows what is new
+	kept  kept             // where files are to be read on
 	asked chan struct{}    // holds one when there is to be a look; nil if there is just one
 	looks rarely           // in vain
 }
 
-// openOnce fixes what is to be read, and begins to.
-func (r *filesReader[R]) openOnce() error {
-	if r.files.newOnly {
-		return errors.New("option NewOnly leaves out all that a replay reads")
+// begin begins to read ahead.
+func (r *filesReader[R]) begin(ctx context.Context) error {
+	if r.running {
+		return nil
 	}
+	r.running = true
+	if err := r.kept.unpack(); err != nil {
+		return err
+	}
+	if r.once {
+		return r.openOnce(ctx)
+	}
+	return r.openLive(ctx)
+}
+
+// openOnce fixes what is to be read, and begins to.
+func (r *filesReader[R]) openOnce(ctx context.Context) error {
 	found, missed := r.list()
 	if len(missed) > 0 {
 		return missed[0].err
 	}
-	r.Go(func(ctx context.Context) error { return r.readOnce(ctx, found) })
+	r.known = make(map[string]*file, len(found))
+	files := r.again(ctx, found)
+	for i, e := range found {
+		if files[i] == nil {
+			files[i] = newFile(e)
+		}
+		r.known[e.path] = files[i]
+	}
+	if err := r.missing(nil); err != nil {
+		return err
+	}
+	r.tellMoved()
+	r.Go(func(ctx context.Context) error { return r.readOnce(ctx, files) })
 	return nil
 }
 
 // openLive begins to look for files.
 func (r *filesReader[R]) openLive(ctx context.Context) error {
 	r.known, r.asked = map[string]*file{}, make(chan struct{}, 1)
-	if r.files.newOnly {
+	if r.files.newOnly && !r.since {
 		if err := r.leaveOut(ctx); err != nil {
 			return err
 		}
@@ -219,6 +249,12 @@ const patience = 10 * time.Second
 // Cut implements [Reader]. What is there at a tick is in its batch, unless the
 // file system is too slow.
 func (r *filesReader[R]) Cut(ctx context.Context, q Request) (Slice[R], error) {
+	if q.Mode == Exact {
+		return r.exact(ctx, q)
+	}
+	if err := r.begin(ctx); err != nil {
+		return Slice[R]{}, fmt.Errorf("source: %s: %w", r.files, err)
+	}
 	if r.asked == nil || q.Mode != Arrived {
 		return r.Buffer.Cut(ctx, q)
 	}
@@ -236,6 +272,14 @@ func (r *filesReader[R]) Cut(ctx context.Context, q Request) (Slice[R], error) {
 		return r.Buffer.Cut(ctx, q)
 	}
 	return s, err
+}
+
+// Next implements [Reader].
+func (r *filesReader[R]) Next(ctx context.Context) (time.Time, bool, error) {
+	if err := r.begin(ctx); err != nil {
+		return time.Time{}, false, fmt.Errorf("source: %s: %w", r.files, err)
+	}
+	return r.Buffer.Next(ctx)
 }
 
 // errSlow is why a batch does not wait any longer.

@@ -20,7 +20,7 @@ func (r *filesReader[R]) follow(ctx context.Context) error {
 		questions := r.feed.questions()
 		found, missed, err := r.look()
 		if err == nil {
-			r.recognise(found, missed)
+			r.recognise(ctx, found, missed)
 		} else {
 			r.missed([]miss{{r.files.path, err}})
 		}
@@ -111,10 +111,11 @@ func (r *filesReader[R]) readOn(ctx context.Context, f *file) error {
 	defer o.Close()
 	for {
 		record, size, err := r.files.next(o)
-		f.offset, f.rest, f.endless, f.skipping, f.skipped = o.done, o.rest, o.endless, o.in.skipping, o.in.skipped
+		o.save()
 		switch {
 		case err == nil:
-			if err := r.feed.put(f.place, record, o.done, size, f.info.ModTime()); err != nil {
+			f.noted = true
+			if err := r.feed.put(f.place, f.note(), record, o.done, size, f.info.ModTime()); err != nil {
 				return err
 			}
 			continue
@@ -129,6 +130,7 @@ func (r *filesReader[R]) readOn(ctx context.Context, f *file) error {
 			return r.unreadable(f, err)
 		}
 		f.read, f.trouble = f.info, rarely{}
+		r.note(f)
 		return nil
 	}
 }

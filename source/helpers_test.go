@@ -59,6 +59,12 @@ func all[R source.Record](t testing.TB, r source.Reader[R]) []string {
 	}
 }
 
+// bare is a range without its mark.
+func bare(r source.Range) source.Range {
+	r.Mark = ""
+	return r
+}
+
 // fails returns the error with which a source that ends does so.
 func fails[R any](t testing.TB, r source.Reader[R]) error {
 	t.Helper()

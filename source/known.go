@@ -21,16 +21,23 @@ type file struct {
 	packed bool  // it is to be unpacked, also when it gets another name
 	offset int64 // all before it has been given; of the unpacked bytes
 
-	begun    fs.FileInfo // as it was when it was opened last; nil if it never was
-	seen     seen        // what was read of it
-	read     fs.FileInfo // as it was when it was read to its end; nil if it never was
-	rest     bool        // bytes were left then that are no record yet
-	leftOut  bool        // what was there at the start is not to be read, and its end is not known yet
-	endless  bool        // the last record was a line without an end
-	skipping bool        // in a line that is too long
-	skipped  int64       // length of that line so far
+	begun    looks // as it was when it was opened last; nil if it never was
+	seen     seen  // what was read of it
+	read     looks // as it was when it was read to its end; nil if it never was
+	rest     bool  // bytes were left then that are no record yet
+	leftOut  bool  // what was there at the start is not to be read, and its end is not known yet
+	endless  bool  // the last record was a line without an end
+	skipping bool  // in a line that is too long
+	skipped  int64 // length of that line so far
 	trouble  rarely
+
+	mark  *state    // where it was read up to last; nil if something has been read since
+	noted bool      // a slice has a position of it, or will have
+	time  time.Time // of the last record that was read of it before the program was started again, in a replay
 }
+
+// fileNumber is what files must have in common to be the same.
+type fileNumber struct{ device, inode uint64 }
 
 func newFile(e entry) *file {
 	return &file{path: e.path, info: e.info, still: time.Now(), place: &place{name: e.path}, packed: hasPackedName(e.path)}
@@ -47,7 +54,7 @@ func (f *file) unread(size int64) int64 {
 }
 
 // recognise finds out what has become of the files that are known.
-func (r *filesReader[R]) recognise(found []entry, missed []miss) {
+func (r *filesReader[R]) recognise(ctx context.Context, found []entry, missed []miss) {
 	r.missed(missed)
 	before := r.known
 	r.known = make(map[string]*file, len(found))
@@ -68,6 +75,7 @@ func (r *filesReader[R]) recognise(found []entry, missed []miss) {
 			numbered[n] = append(numbered[n], f)
 		}
 	}
+	var others []entry
 	for _, e := range fresh {
 		var f *file // that is no longer where it was
 		for _, gone := range numbered[number(e.info)] {
@@ -78,24 +86,73 @@ func (r *filesReader[R]) recognise(found []entry, missed []miss) {
 			}
 		}
 		if f == nil || hasPackedName(e.path) && !f.packed { // bytes that were no lines
-			r.known[e.path] = newFile(e)
+			if f != nil {
+				r.over(f)
+			}
+			others = append(others, e)
 			continue
 		}
-		r.log.Info("source: a file was renamed", "from", f.path, "to", e.path)
-		f.path, f.place = e.path, &place{e.path, f.offset}
 		f.see(e.info)
+		r.renamed(f, e.path)
 		r.known[e.path] = f
 	}
+	for i, f := range r.again(ctx, others) {
+		if f == nil {
+			f = newFile(others[i])
+		}
+		r.known[f.path] = f
+	}
+	_ = r.missing(missed) // fails only if files are read once
 	for path, f := range before {
 		switch lost := f.unread(f.info.Size()); {
 		case within(missed, path):
 			r.known[path] = f
 		case r.known[path] != nil:
 			r.replaced(f, lost)
-		case lost > 0:
-			r.Lost(lost)
-			r.log.Warn("source: a file was deleted before it was read", "file", path, "byte", f.offset, "lost", lost)
+			r.known[path].noted = r.known[path].noted || f.noted
+		default:
+			if lost > 0 {
+				r.deleted(path, f.offset, lost)
+			}
+			r.over(f)
 		}
+	}
+	r.tellMoved()
+}
+
+// tellMoved notes files that have other names, after all names have been told
+// that are over: some may have changed places.
+func (r *filesReader[R]) tellMoved() {
+	for _, f := range r.moved {
+		r.note(f)
+	}
+	r.moved = nil
+}
+
+// renamed notes that a file has another name.
+func (r *filesReader[R]) renamed(f *file, path string) {
+	r.log.Info("source: a file was renamed", "from", f.path, "to", path)
+	r.over(f)
+	f.path, f.place = path, &place{name: path, pos: f.offset, state: f.note()}
+	r.moved = append(r.moved, f)
+}
+
+// deleted notes that a file is gone of which not all was read.
+func (r *filesReader[R]) deleted(path string, at, lost int64) {
+	r.Lost(lost)
+	r.log.Warn("source: a file was deleted before it was read", "file", path, "byte", at, "lost", lost)
+}
+
+// note makes the next slices tell where a file is read up to.
+func (r *filesReader[R]) note(f *file) {
+	f.noted = true
+	r.feed.note(f.place, f.note(), f.offset, false)
+}
+
+// over makes the next slices tell that the name of a file is not in use any more.
+func (r *filesReader[R]) over(f *file) {
+	if f.noted {
+		r.feed.note(f.place, f.note(), f.offset, true)
 	}
 }
 
@@ -130,7 +187,7 @@ func (f *file) see(info fs.FileInfo) {
 	f.info = info
 }
 
-func same(a, b fs.FileInfo) bool {
+func same(a, b looks) bool {
 	return a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
@@ -148,11 +205,14 @@ func (r *filesReader[R]) anew(f *file) {
 		lost = f.unread(f.begun.Size())
 	}
 	r.replaced(f, lost)
+	noted := f.noted
 	*f = *newFile(entry{f.path, f.info})
+	f.noted = noted // by its name
 }
 
 // leaveOut counts what is there as read.
 func (r *filesReader[R]) leaveOut(ctx context.Context) error {
+	r.feed.note(&place{}, nil, 0, false) // from now on, what comes is new, also after a restart
 	found, missed := r.list()
 	r.missed(missed)
 	for _, e := range found {
@@ -164,6 +224,7 @@ func (r *filesReader[R]) leaveOut(ctx context.Context) error {
 			r.unreadable(f, err)
 		}
 		r.known[e.path] = f
+		r.note(f)
 	}
 	return nil
 }
@@ -198,7 +259,7 @@ func (r *filesReader[R]) pass(ctx context.Context, f *file) error {
 	if n := int64(r.files.length); n > 0 {
 		f.offset -= f.offset % n
 	}
-	f.place, f.leftOut = &place{f.path, f.offset}, false
+	f.place, f.leftOut, f.mark = &place{name: f.path, pos: f.offset}, false, nil
 	return nil
 }
 

@@ -55,7 +55,13 @@ func (r *filesReader[R]) openFile(ctx context.Context, f *file, final bool, buff
 		raw.Close()
 		return nil, err
 	}
-	f.begun = f.info
+	f.begun, f.mark = f.info, nil
+	r.prepare(o, f)
+	return o, nil
+}
+
+// prepare makes records be read as the file says.
+func (r *filesReader[R]) prepare(o *opened, f *file) {
 	o.in.max, o.in.arena = r.files.maxRecord, &r.arena
 	o.in.start, o.in.at, o.in.skipping, o.in.skipped = f.offset, f.offset, f.skipping, f.skipped
 	o.in.long = func(at, length int64, ended bool) {
@@ -65,7 +71,6 @@ func (r *filesReader[R]) openFile(ctx context.Context, f *file, final bool, buff
 			r.log.Info("source: the line that is left out has ended", "file", f.path, "byte", at, "length", length)
 		}
 	}
-	return o, nil
 }
 
 // recognise says whether it is the file that was seen, and has what was read.
@@ -103,6 +108,12 @@ func (o *opened) begin(ctx context.Context, buffer int) error {
 	}
 	o.in.in = bufio.NewReaderSize(in, buffer)
 	return nil
+}
+
+// save notes in the file where it is to be read on.
+func (o *opened) save() {
+	f := o.file
+	f.offset, f.rest, f.endless, f.skipping, f.skipped = o.done, o.rest, o.endless, o.in.skipping, o.in.skipped
 }
 
 func (o *opened) Close() error { return o.raw.Close() }

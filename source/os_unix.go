@@ -14,9 +14,6 @@ func openFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
-// fileNumber is what files must have in common to be the same.
-type fileNumber struct{ device, inode uint64 }
-
 func number(info fs.FileInfo) (n fileNumber) {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		n = fileNumber{uint64(s.Dev), uint64(s.Ino)}

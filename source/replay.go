@@ -12,8 +12,8 @@ import (
 
 // readOnce gives all records of files up to the sizes they were seen to have:
 // file after file or, in a replay with the option Time, merged by time.
-func (r *filesReader[R]) readOnce(ctx context.Context, found []entry) error {
-	files := make(lanes[R], len(found))
+func (r *filesReader[R]) readOnce(ctx context.Context, found []*file) error {
+	files := make(lanes[R], 0, len(found))
 	defer func() {
 		for _, l := range files {
 			l.Close()
@@ -23,10 +23,16 @@ func (r *filesReader[R]) readOnce(ctx context.Context, found []entry) error {
 	if r.stamp != nil && len(found) > 0 {
 		buffer = min(max(r.prefetch/len(found), 4<<10), blockSize) // many may be open
 	}
-	for i, e := range found {
-		files[i] = &lane[R]{file: newFile(e), at: e.info.ModTime(), buffer: buffer}
-		if r.stamp != nil {
-			if err := r.firstTime(ctx, files[i]); err != nil {
+	for _, f := range found {
+		if f.read != nil && same(f.read, f.info) && !f.rest {
+			continue // there is nothing more
+		}
+		l := &lane[R]{file: f, at: f.info.ModTime(), buffer: buffer}
+		files = append(files, l)
+		if r.stamp != nil && !f.time.IsZero() {
+			l.at = f.time
+		} else if r.stamp != nil {
+			if err := r.firstTime(ctx, l); err != nil {
 				return err
 			}
 		}
@@ -35,7 +41,8 @@ func (r *filesReader[R]) readOnce(ctx context.Context, found []entry) error {
 	for len(files) > 0 {
 		first := files[0]
 		if first.opened != nil {
-			if err := r.feed.put(first.file.place, first.record, first.opened.done, first.size, first.at); err != nil {
+			first.file.noted = true
+			if err := r.feed.put(first.file.place, first.file.note(), first.record, first.opened.done, first.size, first.at); err != nil {
 				return err
 			}
 		}
@@ -44,6 +51,8 @@ func (r *filesReader[R]) readOnce(ctx context.Context, found []entry) error {
 			heap.Fix(&files, 0)
 		case io.EOF:
 			heap.Pop(&files).(*lane[R]).Close()
+			first.file.read = first.file.info
+			r.note(first.file)
 		default:
 			return err
 		}
@@ -100,6 +109,7 @@ func (r *filesReader[R]) advance(ctx context.Context, l *lane[R]) (err error) {
 		}
 	}
 	l.record, l.size, err = r.files.next(l.opened)
+	l.opened.save()
 	switch {
 	case err == io.EOF:
 		return io.EOF

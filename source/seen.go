@@ -2,7 +2,8 @@ package source
 
 import (
 	"context"
-	"hash/maphash"
+	"hash/crc32"
+	"hash/crc64"
 	"io"
 )
 
@@ -14,12 +15,18 @@ const (
 // seen is what is known of the bytes of a file that were read, to tell whether
 // they are still there.
 type seen struct {
-	n    int64        // how many, from the start
-	all  maphash.Hash // of all of them
-	head uint64       // hash of the first headSize
-	tail uint64       // hash of the last tailSize
-	gap  bool         // all is of less, since some were passed over
+	n    int64  // how many, from the start
+	all  uint32 // hash of all of them
+	head uint64 // hash of the first headSize
+	tail uint64 // hash of the last tailSize
+	gap  bool   // all is of less, since some were passed over
 }
+
+// The hashes last, since marks have them, and they go on where they were.
+var (
+	hash32 = crc32.MakeTable(crc32.Castagnoli)
+	hash64 = crc64.MakeTable(crc64.ECMA)
+)
 
 // note adds bytes; last are the tailSize before them.
 func (s *seen) note(last, b []byte) {
@@ -27,12 +34,11 @@ func (s *seen) note(last, b []byte) {
 		last = nil
 	}
 	s.ends(append(last, b[max(0, len(b)-tailSize):]...))
-	s.n += int64(len(b))
-	if k := min(headSize-(s.n-int64(len(b))), int64(len(b))); k > 0 {
-		s.all.Write(b[:k])
-		s.head, b = s.all.Sum64(), b[k:]
+	if k := min(headSize-s.n, int64(len(b))); k > 0 {
+		s.head = crc64.Update(s.head, hash64, b[:k])
 	}
-	s.all.Write(b)
+	s.n += int64(len(b))
+	s.all = crc32.Update(s.all, hash32, b)
 }
 
 // passOver notes the first n bytes of a file as if they had been read.
@@ -54,7 +60,7 @@ func (s *seen) passOver(raw io.ReaderAt, n int64) error {
 
 // ends notes the last bytes, or more than are wanted of them.
 func (s *seen) ends(b []byte) {
-	s.tail = maphash.Bytes(s.all.Seed(), b[max(0, len(b)-tailSize):])
+	s.tail = crc64.Checksum(b[max(0, len(b)-tailSize):], hash64)
 }
 
 // last returns the last bytes, if they are still there.
@@ -74,7 +80,7 @@ func (s *seen) check(raw io.ReaderAt) error {
 // expect returns bytes of the file, if that is their hash.
 func (s *seen) expect(raw io.ReaderAt, from, until int64, hash uint64) ([]byte, error) {
 	b, err := readAt(raw, from, until)
-	if err == nil && s.n > 0 && maphash.Bytes(s.all.Seed(), b) != hash {
+	if err == nil && crc64.Checksum(b, hash64) != hash {
 		err = errReplaced
 	}
 	return b, err
@@ -98,10 +104,9 @@ func (s *seen) checkAll(ctx context.Context, raw io.ReaderAt) error {
 	if err := s.check(raw); err != nil || s.gap {
 		return err
 	}
-	var all maphash.Hash
-	all.SetSeed(s.all.Seed())
-	n, err := io.Copy(&all, stoppable{ctx, io.NewSectionReader(raw, 0, s.n)})
-	if err == nil && (n < s.n || all.Sum64() != s.all.Sum64()) {
+	all := crc32.New(hash32)
+	n, err := io.Copy(all, stoppable{ctx, io.NewSectionReader(raw, 0, s.n)})
+	if err == nil && (n < s.n || all.Sum32() != s.all) {
 		err = errReplaced
 	}
 	return err
@@ -125,6 +130,7 @@ func (p *pieces) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	s := &p.file.seen
+	p.file.mark = nil
 	last, err := s.last(p.raw)
 	if err == nil && n == 0 {
 		err = errReplaced // it is shorter now

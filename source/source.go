@@ -182,7 +182,8 @@ type Part[R any] struct {
 // offsets in Kafka, bytes of a file, ordinal numbers of elements elsewhere. It
 // may hold fewer records than Until-From, since positions may have gaps, and it
 // may be empty. The ranges of a partition follow one another, slice after slice;
-// but a file that was written anew begins at 0 again.
+// but a file that was written anew begins at 0 again, also within a slice, which
+// then has two parts of that name.
 type Range struct {
 	Partition   string // such as "twitter/0" or "logs/access.log"
 	From, Until int64
@@ -191,6 +192,11 @@ type Range struct {
 	// such as what a file looked like. It is kept in checkpoints; most sources
 	// leave it empty.
 	Mark string
+
+	// Over tells that the partition is gone and nothing more comes of it, such as
+	// a file that was deleted: its position need not be kept any longer. A
+	// partition of that name that comes later is another one.
+	Over bool `json:",omitempty"`
 }
 
 // Volatile is a Source whose records can't be read again. In a program with a

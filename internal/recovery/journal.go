@@ -76,7 +76,8 @@ type Journal struct {
 // appearance.
 type positions struct {
 	order []source.Position
-	place map[string]int
+	place map[string]int // in order
+	holes int            // places in order that nobody has any longer
 }
 
 // Report is what was found.
@@ -312,18 +313,23 @@ func (j *Journal) Positions(name string, beyond bool) []source.Position {
 	if !slices.Contains(j.Kept, name) {
 		return nil
 	}
-	at := &positions{order: append([]source.Position{}, j.source(name).order...), place: maps.Clone(j.source(name).place)}
+	at := &positions{place: map[string]int{}}
+	for _, p := range j.source(name).all() {
+		at.set(p)
+	}
 	for _, e := range j.Pending {
 		s, _ := e.Of(name)
 		for _, r := range s.Ranges {
-			if _, ok := at.place[r.Partition]; beyond {
+			if _, ok := at.place[r.Partition]; beyond && r.Over {
+				at.forget(r.Partition)
+			} else if beyond {
 				at.set(source.Position{Partition: r.Partition, Offset: r.Until, Mark: r.Mark})
 			} else if !ok { // it was read first after the checkpoint
 				at.set(source.Position{Partition: r.Partition, Offset: r.From})
 			}
 		}
 	}
-	return at.order
+	return at.all()
 }
 
 func (j *Journal) source(name string) *positions {
@@ -342,6 +348,37 @@ func (p *positions) set(at source.Position) {
 	}
 	p.place[at.Partition] = len(p.order)
 	p.order = append(p.order, at)
+}
+
+// forget takes a partition out that is over.
+func (p *positions) forget(partition string) {
+	i, ok := p.place[partition]
+	if !ok {
+		return
+	}
+	delete(p.place, partition)
+	p.order[i] = source.Position{Offset: hole}
+	if p.holes++; p.holes <= len(p.order)/2 {
+		return
+	}
+	p.order, p.holes = p.all(), 0
+	for i, at := range p.order {
+		p.place[at.Partition] = i
+	}
+}
+
+// hole is the offset of a position that was forgotten.
+const hole = -1 << 63
+
+// all returns the positions.
+func (p *positions) all() []source.Position {
+	all := make([]source.Position, 0, len(p.place))
+	for _, at := range p.order {
+		if at.Offset != hole {
+			all = append(all, at)
+		}
+	}
+	return all
 }
 
 // Begin begins a log, with the batches that are run again, and saves. So a program
@@ -423,6 +460,10 @@ func (j *Journal) Done(ctx context.Context, e Entry, stored []string) error {
 	for _, s := range e.Sources {
 		at := j.source(s.Name)
 		for _, r := range s.Ranges {
+			if r.Over {
+				at.forget(r.Partition)
+				continue
+			}
 			at.set(source.Position{Partition: r.Partition, Offset: r.Until, Mark: r.Mark})
 		}
 	}
@@ -495,7 +536,7 @@ func (j *Journal) save(ctx context.Context, begin bool) error {
 	}
 	m.Sources = nil
 	for _, name := range j.config.Sources {
-		m.Sources = append(m.Sources, SourceState{Name: name, Positions: append([]source.Position{}, j.source(name).order...)})
+		m.Sources = append(m.Sources, SourceState{Name: name, Positions: j.source(name).all()})
 	}
 	kept, logs := j.keep(&m)
 	data, err := appendManifest(data, m)
