@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -37,12 +38,34 @@ func times(parts [][]sourcetest.Record) map[string]time.Time {
 
 func lineTime(parts [][]sourcetest.Record) source.Option {
 	at := times(parts)
-	return source.Time(func(l source.Line) time.Time { return at[l.Text()] })
+	return source.Time(func(l source.Line) time.Time { return timeOf(at, l.Text()) })
 }
 
 func blobTime(parts [][]sourcetest.Record) source.Option {
 	at := times(parts)
-	return source.Time(func(b source.Blob) time.Time { return at[blobValue(b)] })
+	return source.Time(func(b source.Blob) time.Time { return timeOf(at, blobValue(b)) })
+}
+
+// timeOf looks up when a record was made; those that were added have the last time.
+func timeOf(at map[string]time.Time, value string) (last time.Time) {
+	if t, ok := at[value]; ok {
+		return t
+	}
+	for _, t := range at {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// grow adds records to the files of fill.
+func grow(dir *string, format func([]sourcetest.Record) []byte) func(testing.TB, [][]sourcetest.Record) {
+	return func(t testing.TB, more [][]sourcetest.Record) {
+		for p, records := range more {
+			add(t, filepath.Join(*dir, fmt.Sprintf("part-%d.txt", p)), string(format(records)))
+		}
+	}
 }
 
 func blobValue(b source.Blob) string { return strings.TrimRight(string(b.Data), " ") }
@@ -86,16 +109,19 @@ func TestQueueKeepsTheContract(t *testing.T) {
 		// Cut gives up when ctx ends, where it waits.
 		Skip:     map[string]string{"Context": "a queue never waits"},
 		NoReplay: "a queue has no times",
+		NoGrow:   "a queue is a value",
 	})
 }
 
 func TestFuncKeepsTheContract(t *testing.T) {
+	var all []sourcetest.Record
+	var at map[string]time.Time
 	sourcetest.Run(t, sourcetest.Harness[string]{
 		Source: func(t testing.TB, parts [][]sourcetest.Record) source.Source[string] {
-			at := times(parts)
+			all, at = parts[0], times(parts)
 			return source.Func(func(ctx context.Context, from int64) iter.Seq2[string, error] {
 				return func(yield func(string, error) bool) {
-					for _, r := range parts[0][from:] {
+					for _, r := range all[from:] {
 						if !yield(r.Value, nil) {
 							return
 						}
@@ -105,33 +131,41 @@ func TestFuncKeepsTheContract(t *testing.T) {
 		},
 		Value: func(s string) string { return s },
 		Ends:  true,
+		Grow: func(_ testing.TB, more [][]sourcetest.Record) {
+			all = slices.Concat(all, more[0])
+			maps.Copy(at, times(more))
+		},
 	})
 }
 
 func TestFileKeepsTheContract(t *testing.T) {
+	var dir string
 	sourcetest.Run(t, sourcetest.Harness[source.Line]{
 		Source: func(t testing.TB, parts [][]sourcetest.Record) source.Source[source.Line] {
-			dir := t.TempDir()
+			dir = t.TempDir()
 			fill(t, dir, parts, text)
 			return source.File(filepath.Join(dir, "part-0.txt"), lineTime(parts))
 		},
 		Value: source.Line.Text,
 		Ends:  true,
+		Grow:  grow(&dir, text),
 	})
 }
 
 func TestDirKeepsTheContract(t *testing.T) {
 	for name, options := range map[string][]source.Option{"live": nil, "once": {source.Once()}, "files moved in": {source.Settle(0)}} {
 		t.Run(name, func(t *testing.T) {
+			var dir string
 			sourcetest.Run(t, sourcetest.Harness[source.Line]{
 				Source: func(t testing.TB, parts [][]sourcetest.Record) source.Source[source.Line] {
-					dir := t.TempDir()
+					dir = t.TempDir()
 					fill(t, dir, parts, text)
 					return source.Dir(dir, append([]source.Option{lineTime(parts)}, options...)...)
 				},
 				Value:      source.Line.Text,
 				Partitions: 5,
 				Ends:       name == "once",
+				Grow:       grow(&dir, text),
 			})
 		})
 	}
@@ -139,16 +173,19 @@ func TestDirKeepsTheContract(t *testing.T) {
 
 func TestDirRecordsKeepsTheContract(t *testing.T) {
 	const length = 60
+	format := func(records []sourcetest.Record) []byte {
+		var b bytes.Buffer
+		for _, r := range records {
+			fmt.Fprintf(&b, "%-*s", length, r.Value)
+		}
+		return b.Bytes()
+	}
+	var dir string
 	sourcetest.Run(t, sourcetest.Harness[source.Blob]{
+		Grow: grow(&dir, format),
 		Source: func(t testing.TB, parts [][]sourcetest.Record) source.Source[source.Blob] {
-			dir := t.TempDir()
-			fill(t, dir, parts, func(records []sourcetest.Record) []byte {
-				var b bytes.Buffer
-				for _, r := range records {
-					fmt.Fprintf(&b, "%-*s", length, r.Value)
-				}
-				return b.Bytes()
-			})
+			dir = t.TempDir()
+			fill(t, dir, parts, format)
 			return source.DirRecords(dir, length, blobTime(parts))
 		},
 		Value:      blobValue,
@@ -157,15 +194,21 @@ func TestDirRecordsKeepsTheContract(t *testing.T) {
 }
 
 func TestDirFilesKeepsTheContract(t *testing.T) {
+	var dir string
+	files := 0
+	grow := func(t testing.TB, parts [][]sourcetest.Record) {
+		for _, r := range parts[0] {
+			path, at := filepath.Join(dir, fmt.Sprintf("%06d", files)), time.Date(2020, 1, 1, 0, 0, files, 0, time.UTC)
+			write(t, path, r.Value)
+			require.NoError(t, os.Chtimes(path, at, at))
+			files++
+		}
+	}
 	sourcetest.Run(t, sourcetest.Harness[source.Blob]{
+		Grow: grow,
 		Source: func(t testing.TB, parts [][]sourcetest.Record) source.Source[source.Blob] {
-			dir := t.TempDir()
-			start := time.Now().Add(-time.Hour)
-			for i, r := range parts[0] {
-				path := filepath.Join(dir, fmt.Sprintf("%06d", i))
-				write(t, path, r.Value)
-				require.NoError(t, os.Chtimes(path, start, start.Add(time.Duration(i)*time.Millisecond)))
-			}
+			dir, files = t.TempDir(), 0
+			grow(t, parts)
 			return source.DirFiles(dir, blobTime(parts))
 		},
 		Value: blobValue,
@@ -186,8 +229,9 @@ func TestSocketKeepsTheContract(t *testing.T) {
 					})
 					return source.Socket(addr, append([]source.Option{lineTime(parts)}, options...)...)
 				},
-				Value: source.Line.Text,
-				Ends:  name == "once",
+				Value:  source.Line.Text,
+				Ends:   name == "once",
+				NoGrow: "a socket gives everything to each connection",
 			}
 			if name == "live" {
 				h.NoReplay = "it does not end"

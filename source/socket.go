@@ -3,10 +3,12 @@ package source
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -23,8 +25,10 @@ import (
 // is logged, once a minute at most, and counted in Stats.Retries. A host name that
 // does not exist is an error of Open. The source never ends unless it is told [Once].
 //
-// A socket can't be read twice: without a checkpoint, what was received and is
-// in no batch yet is lost when the program ends. While the program falls behind,
+// A socket can't be read twice, so it is [Volatile]: in a program with a checkpoint,
+// the lines of a batch are written there before it runs, and are those again if it
+// runs again. What was received and is in no batch yet is lost when the program
+// ends; without a checkpoint, so is a batch that was not done. While the program falls behind,
 // Socket reads no more than the App's Prefetch allows, and TCP holds the server
 // back.
 //
@@ -66,9 +70,24 @@ func (s *socket) Open(ctx context.Context, o Options) (Reader[Line], error) {
 	o = o.Defaults()
 	b := NewBuffer[Line](o)
 	b.Spread()
-	r := &connection{socket: s, buffer: b, feed: b.Feed(s.addr, 0), log: o.Logger.With("source", o.Name, "address", s.addr), replay: o.Replay}
+	at, _ := o.Position(s.addr)
+	r := &connection{socket: s, buffer: b, feed: b.Feed(s.addr, at.Offset), lines: at.Offset, log: o.Logger.With("source", o.Name, "address", s.addr), replay: o.Replay}
 	b.Go(r.run)
 	return b, nil
+}
+
+// AppendRecord implements [Volatile]: the line's number and its bytes.
+func (s *socket) AppendRecord(dst []byte, l Line) ([]byte, error) {
+	return append(binary.AppendUvarint(dst, uint64(l.At)), l.Data...), nil
+}
+
+// DecodeRecord implements [Volatile].
+func (s *socket) DecodeRecord(data []byte) (Line, error) {
+	at, n := binary.Uvarint(data)
+	if n <= 0 || at > math.MaxInt64 {
+		return Line{}, errors.New("source: socket: a line in the log has no number")
+	}
+	return Line{Data: append([]byte{}, data[n:]...), Name: s.addr, At: int64(at), socket: true}, nil
 }
 
 // resolve refuses names that do not exist. Whatever else is wrong may be mended

@@ -190,6 +190,7 @@ func (a *App) recoverAndRun(ctx context.Context, run engine.Config) error {
 		if len(a.transactional) > 0 {
 			return a.transactional[0]
 		}
+		a.warnVolatile()
 		return engine.Run(ctx, run, a.program, &a.monitor, &a.stop)
 	}
 	retry, last := 0, time.Time{}
@@ -234,6 +235,20 @@ func (a *App) runFromStore(ctx context.Context, run engine.Config) (err error) {
 		return fmt.Errorf("restore %s: %w", describe(a.store), err)
 	}
 	return engine.Run(ctx, run, a.program, &a.monitor, &a.stop)
+}
+
+// warnVolatile says what a checkpoint would be good for.
+func (a *App) warnVolatile() {
+	var names []string
+	for _, s := range a.sources {
+		if s.isVolatile() {
+			names = append(names, s.Name())
+		}
+	}
+	if len(names) > 0 {
+		a.config.Logger.Info("records of these sources that are not in a batch that is done are lost in a crash; with stream.GetOrCreate, a batch that was begun runs again",
+			"app", a.Name(), "sources", names)
+	}
 }
 
 // resume gives operators and sources what they kept.

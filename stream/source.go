@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -100,19 +101,19 @@ func (o *opened[R]) Cut(ctx context.Context, r source.Request) (engine.Slice, er
 		return engine.Slice{}, err
 	}
 	out := sliced(slice)
+	known := make(map[string]source.Position, len(o.positions))
+	for _, p := range o.positions {
+		known[p.Partition] = p
+	}
 	for _, r := range out.Ranges {
-		i := slices.IndexFunc(o.positions, func(p source.Position) bool { return p.Partition == r.Partition })
-		mark := ""
-		if i >= 0 {
-			mark = o.positions[i].Mark
-		}
-		out.Moved = out.Moved || r.From != r.Until || r.Mark != mark
-		if i >= 0 && exact {
-			o.positions[i] = source.Position{Partition: r.Partition, Offset: r.Until, Mark: r.Mark}
+		out.Moved = out.Moved || r.From != r.Until || r.Over || r.Mark != known[r.Partition].Mark
+		if exact {
+			known[r.Partition] = source.Position{Partition: r.Partition, Offset: r.Until, Mark: r.Mark}
 		}
 	}
-	if !exact {
-		o.positions = nil // only of use until the first slice that is new
+	o.positions = nil // only of use until the first slice that is new
+	if exact {
+		o.positions = slices.Collect(maps.Values(known))
 	}
 	return out, nil
 }

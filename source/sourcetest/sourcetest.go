@@ -52,6 +52,13 @@ type Harness[R any] struct {
 	// NoReplay is why the source can't be replayed by record time; "" if it can.
 	NoReplay string
 
+	// Grow adds records, by partition, behind those of the source that was made
+	// last, to be read when it is opened again.
+	Grow func(t testing.TB, more [][]Record)
+
+	// NoGrow is why there is no Grow: what the source gives never grows.
+	NoGrow string
+
 	// Skip names checks that the source can't pass, each with the reason.
 	Skip map[string]string
 }
@@ -71,6 +78,7 @@ func Run[R any](t *testing.T, h Harness[R]) {
 		"Arrived":     testArrived[R],
 		"Filled":      testFilled[R],
 		"OneByOne":    testOneByOne[R],
+		"GoesOn":      testGoesOn[R],
 		"Positions":   testPositions[R],
 		"ByTime":      testByTime[R],
 		"Untimed":     testUntimed[R],
