@@ -33,9 +33,11 @@ func TestSourceKeepsTheContract(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			sourcetest.Run(t, sourcetest.Harness[kafka.Record]{
+			var addrs []string // of the last one
+			h := sourcetest.Harness[kafka.Record]{
 				Source: func(t testing.TB, parts [][]sourcetest.Record) source.Source[kafka.Record] {
 					b := start(t, map[string]int{"twitter": len(parts)})
+					addrs = b.Addrs()
 					var ranges []kafka.Range
 					for p, records := range parts {
 						end := test.fill(t, b.Addrs(), int32(p), records)
@@ -50,7 +52,17 @@ func TestSourceKeepsTheContract(t *testing.T) {
 				Value:      func(r kafka.Record) string { return string(r.Value) },
 				Partitions: test.partitions,
 				Ends:       test.ranges,
-			})
+			}
+			if test.ranges {
+				h.NoGrow = "the ranges are fixed"
+			} else {
+				h.Grow = func(t testing.TB, more [][]sourcetest.Record) {
+					for p, records := range more {
+						test.fill(t, addrs, int32(p), records)
+					}
+				}
+			}
+			sourcetest.Run(t, h)
 		})
 	}
 }

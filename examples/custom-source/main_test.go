@@ -23,16 +23,21 @@ func TestMain(m *testing.M) {
 }
 
 func TestStationKeepsTheContract(t *testing.T) {
+	var all []Reading
+	grow := func(_ testing.TB, parts [][]sourcetest.Record) {
+		for _, r := range parts[0] {
+			all = append(all, Reading{ID: int64(len(all) + 1), Sensor: r.Value, At: r.Time})
+		}
+	}
 	sourcetest.Run(t, sourcetest.Harness[Reading]{
 		Source: func(t testing.TB, parts [][]sourcetest.Record) source.Source[Reading] {
-			var all []Reading
-			for i, r := range parts[0] {
-				all = append(all, Reading{ID: int64(i + 1), Sensor: r.Value, At: r.Time})
-			}
-			server := httptest.NewServer(serve(all))
+			all = nil
+			grow(t, parts)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(all).ServeHTTP(w, r) }))
 			t.Cleanup(server.Close)
 			return Station{URL: server.URL, Every: time.Millisecond}
 		},
+		Grow:  grow, // when no reader is open
 		Value: func(r Reading) string { return r.Sensor },
 	})
 }

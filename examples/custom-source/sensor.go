@@ -34,12 +34,13 @@ func (s Station) String() string { return "station " + s.URL }
 func (s Station) Open(_ context.Context, o source.Options) (source.Reader[Reading], error) {
 	o = o.Defaults()
 	b := source.NewBuffer[Reading](o)
-	b.Spread() // the source has no partitions of its own
-	feed := b.Feed(s.URL, 0)
+	b.Spread()                 // the source has no partitions of its own
+	at, _ := o.Position(s.URL) // where a checkpoint is; zero without one
+	feed := b.Feed(s.URL, at.Offset)
 	b.Go(func(ctx context.Context) error { // ctx ends when the reader is closed
 		client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
 		defer client.CloseIdleConnections()
-		for last := int64(0); ; {
+		for last := at.Offset; ; {
 			switch readings, err := s.after(ctx, client, last); {
 			case ctx.Err() != nil:
 				return nil
