@@ -35,7 +35,7 @@ func (s Station) Open(_ context.Context, o source.Options) (source.Reader[Readin
 	o = o.Defaults()
 	b := source.NewBuffer[Reading](o)
 	b.Spread()                 // the source has no partitions of its own
-	at, _ := o.Position(s.URL) // where a checkpoint is; zero without one
+	at, _ := o.Position(s.URL) // zero without a checkpoint
 	feed := b.Feed(s.URL, at.Offset)
 	b.Go(func(ctx context.Context) error { // ctx ends when the reader is closed
 		client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
