@@ -160,7 +160,9 @@ func (r *filesReader[R]) exact(ctx context.Context, q Request) (Slice[R], error)
 	for _, want := range q.Ranges {
 		part := Part[R]{Range: want}
 		if want.From != want.Until {
-			if err := r.reread(ctx, want, &part); err != nil {
+			if err := r.reread(ctx, want, &part); ctx.Err() != nil {
+				return s, context.Cause(ctx)
+			} else if err != nil {
 				return s, fmt.Errorf("source: %s: bytes %d to %d of %s, which belong to a batch that is run again: %w; put the file back as it was, or read everything anew with checkpoint.Drop(%q)",
 					r.files, want.From, want.Until, quoted(want.Partition), err, r.opts.Name)
 			}
@@ -268,9 +270,6 @@ func (r *filesReader[R]) find(ctx context.Context, k *known) (rawFile, error) {
 				return raw, nil
 			}
 		}
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
 	}
 	if len(missed) > 0 && within(missed, k.name) {
 		return nil, missed[0].err
