@@ -47,6 +47,13 @@ import (
 //
 // An App with Ticks Step waits for whole batches, so give it [Once].
 //
+// In a program with a checkpoint, files are read on after a restart where its
+// batches ended, also those that were renamed while it was down; what was written
+// anew then or deleted is noted as above. A batch that is run again has the same
+// records; if a file no longer has them, that is an error. Leave files in place
+// until a batch later than theirs is done. What [NewOnly] leaves out is told by the
+// first start.
+//
 // In a replay by record time, and with [Once], what is there at the start is read,
 // and then the source ends. What can't be read then ends the App, since the
 // replay would not be complete; but a file that is written anew before its turn
@@ -87,7 +94,8 @@ func DirRecords(path string, n int, opts ...Option) Source[Blob] {
 
 // File reads the lines of one file, up to its size when the App starts, and ends.
 // A name ending in ".gz" is unpacked. A file that can't be read to its end ends
-// the App.
+// the App. In a program with a checkpoint, a restart reads on where its batches
+// ended, up to the size that the file has then.
 //
 //	lines := stream.From(app, source.File("access.log.gz"))
 //

@@ -149,7 +149,7 @@ func TestExactSlicesOfADirectory(t *testing.T) {
 		src := source.Dir(dir, source.MaxRecord(1000))
 		r := open(t, src, source.Options{Partitions: 2})
 		var all []source.Slice[source.Line]
-		cut := func() {
+		look := func() {
 			s, err := r.Cut(t.Context(), source.Request{Mode: source.Arrived})
 			require.NoError(t, err)
 			all = append(all, s)
@@ -161,7 +161,7 @@ func TestExactSlicesOfADirectory(t *testing.T) {
 			both(writes("b.gz", string(packed("5\n6"))), ages("b.gz")), renames("a", "c"), adds("c", "7\n8"), ages("c"), adds("c", "9\n"),
 		} {
 			do(t, dir)
-			cut()
+			look()
 		}
 		var want []string
 		for _, s := range all {
@@ -181,13 +181,11 @@ func TestExactSlicesOfADirectory(t *testing.T) {
 				require.Equal(t, texts(s), texts(got))
 				require.Equal(t, rangesOf(s), rangesOf(got))
 			}
-			require.Empty(t, texts2(t, again), "there is nothing else")
+			require.Empty(t, cut(t, again), "there is nothing else")
 			require.Zero(t, again.Stats())
 		}
 	})
 }
-
-func texts2(t *testing.T, r source.Reader[source.Line]) []string { return cut(t, r) }
 
 // All that was read at several looks, as one slice.
 func TestExactSliceOfManyLooks(t *testing.T) {
