@@ -260,7 +260,8 @@ func TestMarksThatCantBeRead(t *testing.T) {
 	require.ErrorContains(t, err, "the mark \"\" in the checkpoint can't be read", "there is none")
 }
 
-// Once ends with an error if something is gone that was not read to its end.
+// With Once, what was written anew is read from the start, and it ends with an
+// error if something is gone that was not read to its end.
 func TestOnceGoesOnAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	writes("a", strings.Repeat("0123456\n", 1000))(t, dir)
@@ -277,6 +278,10 @@ func TestOnceGoesOnAfterARestart(t *testing.T) {
 	at.add(rangesOf(s))
 	again := open(t, src, source.Options{Positions: at})
 	require.Len(t, all(t, again), 1000)
+	writes("a", strings.Repeat("x", 9000)+"\n")(t, dir)
+	again = open(t, src, source.Options{Positions: at})
+	require.Len(t, all(t, again), 2)
+	require.Equal(t, source.Stats{Replaced: 1, Lost: 7992}, again.Stats())
 	removes("a")(t, dir)
 	_, err = open(t, src, source.Options{Positions: at}).Cut(t.Context(), source.Request{Mode: source.Filled})
 	require.ErrorContains(t, err, filepath.Join(dir, "a")+" is gone, of which 7992 bytes were not read")
