@@ -287,13 +287,23 @@ func (f *Feed[R]) take(n int) {
 	records, marks := f.records[:n], f.marks[:n]
 	var bytes int64
 	for len(f.runs) > 0 && (len(records) > 0 || f.runs[0].note) {
-		place, k := f.runs[0].place, min(f.runs[0].n, len(records))
+		place := f.runs[0].place
 		p := f.cut.part(place)
-		place.state = f.runs[0].state
 		if r := f.runs[0]; r.note {
-			place.pos, p.Range.Until, p.Range.Over = r.pos, r.pos, r.over
+			place.state, place.pos, p.Range.Until, p.Range.Over = r.state, r.pos, r.pos, r.over
 			f.runs = f.runs[1:]
 			continue
+		}
+		k := 0 // records of the place, of as many runs as there are
+		for len(f.runs) > 0 && f.runs[0].place == place && !f.runs[0].note && k < len(records) {
+			n := min(f.runs[0].n, len(records)-k)
+			k += n
+			if place.state = f.runs[0].state; place.state != nil && place.state.endless {
+				place.breaks = append(place.breaks, marks[k-1].until)
+			}
+			if f.runs[0].n -= n; f.runs[0].n == 0 {
+				f.runs = f.runs[1:]
+			}
 		}
 		if p.Records == nil {
 			p.Records = records[:k:k]
@@ -306,14 +316,8 @@ func (f *Feed[R]) take(n int) {
 		}
 		p.Range.Until = marks[k-1].until
 		place.pos = p.Range.Until
-		if place.state != nil && place.state.endless {
-			place.breaks = append(place.breaks, place.pos)
-		}
 		if f.buf.opts.Replay {
 			place.time = marks[k-1].time
-		}
-		if f.runs[0].n -= k; f.runs[0].n == 0 {
-			f.runs = f.runs[1:]
 		}
 		records, marks = records[k:], marks[k:]
 	}
