@@ -129,6 +129,7 @@ type span struct {
 	From      int64 `json:"from"`
 	Until     int64 `json:"until"`
 	Mark      text  `json:"mark,omitempty"`
+	Over      bool  `json:"over,omitempty"`
 }
 
 type sourceState struct {
@@ -301,7 +302,7 @@ type sourceEntry struct {
 func (s SourceEntry) MarshalJSON() ([]byte, error) {
 	out := sourceEntry{s.Name, make([]span, len(s.Ranges)), s.size}
 	for i, r := range s.Ranges {
-		out.Ranges[i] = span{text(r.Partition), r.From, r.Until, text(r.Mark)}
+		out.Ranges[i] = span{text(r.Partition), r.From, r.Until, text(r.Mark), r.Over}
 	}
 	return json.Marshal(out)
 }
@@ -311,7 +312,7 @@ func (s *SourceEntry) UnmarshalJSON(data []byte) error {
 	err := json.Unmarshal(data, &in)
 	*s = SourceEntry{Name: in.Name, size: in.Size}
 	for _, r := range in.Ranges {
-		s.Ranges = append(s.Ranges, source.Range{Partition: string(r.Partition), From: r.From, Until: r.Until, Mark: string(r.Mark)})
+		s.Ranges = append(s.Ranges, source.Range{Partition: string(r.Partition), From: r.From, Until: r.Until, Mark: string(r.Mark), Over: r.Over})
 	}
 	return err
 }

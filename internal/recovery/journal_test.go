@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -150,4 +151,16 @@ func TestLeftoversAreNoDamage(t *testing.T) {
 	for name := range m {
 		require.False(t, strings.HasPrefix(name, "save-000000000001"), name)
 	}
+}
+
+// The log has every field of a range.
+func TestLogKeepsRangesWhole(t *testing.T) {
+	m, want := memory{}, source.Range{Partition: "\xff/p", From: 1, Until: 2, Mark: "m\xfe", Over: true}
+	require.Equal(t, 5, reflect.TypeFor[source.Range]().NumField(), "fields of a range; those of the log are in recovery.span")
+	j := open(t, m, nil, "a")
+	require.NoError(t, j.Begin(t.Context()))
+	e := recovery.Entry{Batch: 1, Time: time.Unix(1, 0).UTC(), Sources: []recovery.SourceEntry{{Name: "a", Ranges: []source.Range{want}}}}
+	require.NoError(t, j.Log(t.Context(), e))
+	again := open(t, m, nil, "a")
+	require.Equal(t, []source.Range{want}, again.Pending[0].Sources[0].Ranges)
 }
