@@ -178,3 +178,48 @@ func TestPanicWhileAWindowFills(t *testing.T) {
 	require.ErrorAs(t, app.Run(t.Context()), &p)
 	require.Equal(t, "map-1", p.Op)
 }
+
+// Windows are joined and transformed as batches are; all at the slide.
+func TestJoinOfWindows(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		batches := rapid.SliceOfN(rapid.SliceOfN(rapid.IntRange(0, 9), 0, 3), 1, 8)
+		left, right := batches.Draw(t, "left"), batches.Draw(t, "right")
+		length, slide := rapid.IntRange(1, 4).Draw(t, "length"), rapid.IntRange(1, 3).Draw(t, "slide")
+		w := window.Sliding(time.Duration(length)*time.Second, time.Duration(slide)*time.Second)
+		app := streamtest.New(stream.Config{Partitions: rapid.IntRange(1, 3).Draw(t, "partitions")})
+		mod := func(i int) int { return i % 3 }
+		a := stream.KeyBy(stream.Window(stream.From(app, source.Queue(left...)), w), mod)
+		b := stream.KeyBy(stream.Window(stream.From(app, source.Queue(right...)), w), mod)
+		joined := streamtest.Collect(stream.Join(a, b))
+		counted := streamtest.Collect(stream.Transform2(a, b, func(x, y batch.Batch[pair]) batch.Batch[int64] {
+			return batch.Union(batch.Count(x), batch.Count(y))
+		}))
+		require.NoError(t, app.Run(t.Context()))
+
+		covered := func(all [][]int, at int) (out []int) {
+			for i := max(0, at-length); i < min(at, len(all)); i++ {
+				out = append(out, all[i]...)
+			}
+			return out
+		}
+		n := 0
+		for at := slide; at <= max(len(left), len(right)); at += slide {
+			l, r := covered(left, at), covered(right, at)
+			var want []stream.Pair[int, stream.Both[int, int]]
+			keys, ofLeft := grouped(naiveMap(l, func(i int) pair { return stream.P(mod(i), i) }))
+			_, ofRight := grouped(naiveMap(r, func(i int) pair { return stream.P(mod(i), i) }))
+			for _, k := range keys {
+				for _, x := range ofLeft[k] {
+					for _, y := range ofRight[k] {
+						want = append(want, stream.P(k, stream.Both[int, int]{Left: x, Right: y}))
+					}
+				}
+			}
+			require.Equal(t, int64(at), joined.Times()[n].Unix())
+			require.Equal(t, fmt.Sprint(want), fmt.Sprint(joined.Batch(n)))
+			require.Equal(t, []int64{int64(len(l)), int64(len(r))}, counted.Batch(n))
+			n++
+		}
+		require.Len(t, joined.Batches(), n)
+	})
+}
