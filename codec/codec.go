@@ -1,8 +1,9 @@
 // Package codec turns a type into bytes and back.
 //
-// A [Codec] is what an operator takes that reads or writes bytes. [JSON] and
-// [Text] need the standard library alone, package fastjson has JSON by a faster
-// library, and [New] makes a codec of two functions:
+// A [Codec] is what an operator takes that reads or writes bytes. [JSON],
+// [Text] and [Gob] need the standard library alone; package fastjson has JSON by
+// a faster library, packages avro and protobuf have those formats, and [New]
+// makes a codec of two functions:
 //
 //	tweets, malformed := stream.Decode(messages, codec.JSON[Tweet]().Check(hasAuthor))
 //
@@ -49,6 +50,15 @@ func New[T any](name string, encode func(dst []byte, v T) ([]byte, error), decod
 		c.err = fmt.Errorf("codec: New(%q): decode is nil", name)
 	}
 	return c
+}
+
+// Invalid is a codec that can't be used because of err: what a function that
+// makes codecs returns for a wrong argument.
+func Invalid[T any](name string, err error) Codec[T] {
+	if err == nil {
+		err = fmt.Errorf("codec: Invalid(%q): err is nil", name)
+	}
+	return Codec[T]{name: name, err: err}
 }
 
 // Check returns a codec whose Decode fails, with f's error, for a value that f

@@ -51,7 +51,7 @@ func encodeJSON[T any](dst []byte, v T) ([]byte, error) {
 		}
 	}
 	if err != nil {
-		return nil, &jsonError{text: "json: " + clip(strings.TrimPrefix(err.Error(), "json: "), 200), cause: err}
+		return nil, &textError{text: "json: " + clip(strings.TrimPrefix(err.Error(), "json: "), 200), cause: err}
 	}
 	return append(dst, text...), nil
 }
@@ -67,15 +67,14 @@ func emptied(v any) any {
 	return v
 }
 
-// jsonError says in a line what encoding/json says in terms of Go, or at any
-// length, as it repeats parts of the document.
-type jsonError struct {
+// textError says in a line what a library says in terms of Go, or at any length, as it repeats parts of the document.
+type textError struct {
 	text  string
 	cause error
 }
 
-func (e *jsonError) Error() string { return e.text }
-func (e *jsonError) Unwrap() error { return e.cause }
+func (e *textError) Error() string { return e.text }
+func (e *textError) Unwrap() error { return e.cause }
 
 // explainJSON says what is wrong with data, and where.
 func explainJSON(data []byte, err error) error {
@@ -102,7 +101,7 @@ func explainJSON(data []byte, err error) error {
 	default: // from a method of T, or about a tag
 		text = clip(strings.TrimPrefix(err.Error(), "json: "), 200)
 	}
-	return &jsonError{text: "json: " + text, cause: err}
+	return &textError{text: "json: " + text, cause: err}
 }
 
 // wanted is what JSON calls a value of t; scalars keep Go's name, which says
