@@ -67,7 +67,8 @@ func emptied(v any) any {
 	return v
 }
 
-// textError says in a line what a library says in terms of Go, or at any length, as it repeats parts of the document.
+// textError says in a line what a library says in terms of Go, or at any
+// length, as it repeats parts of the document.
 type textError struct {
 	text  string
 	cause error

@@ -38,9 +38,11 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"internal/disk":             {},
 	"internal/crashpoint":       {},
 	// what needs a library
-	"codec/fastjson": {ours: []string{"codec"}, libraries: []string{"github.com/goccy/go-json"}},
-	"kafka":          {ours: []string{"sink", "source"}, libraries: []string{"github.com/IBM/sarama", "github.com/rcrowley/go-metrics"}},
-	"kafka/embedded": {libraries: []string{"github.com/twmb/franz-go"}},
+	"codec/fastjson":              {ours: []string{"codec"}, libraries: []string{"github.com/goccy/go-json"}},
+	"codec/registry":              {},
+	"codec/registry/registrytest": {ours: []string{"codec/registry"}},
+	"kafka":                       {ours: []string{"sink", "source"}, libraries: []string{"github.com/IBM/sarama", "github.com/rcrowley/go-metrics"}},
+	"kafka/embedded":              {libraries: []string{"github.com/twmb/franz-go"}},
 	// the engine sees no types, the façade sees everything
 	"internal/engine":   {ours: []string{"internal/crashpoint", "source", "window"}},
 	"internal/recovery": {ours: []string{"checkpoint", "source"}},
