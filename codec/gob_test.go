@@ -36,7 +36,6 @@ type gobOrder struct {
 	Wave   complex128
 	Raw    []byte
 	Paid   bool
-	f      int
 }
 
 func TestGobRoundTrip(t *testing.T) {

@@ -41,6 +41,7 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"codec/fastjson":              {ours: []string{"codec"}, libraries: []string{"github.com/goccy/go-json"}},
 	"codec/registry":              {},
 	"codec/registry/registrytest": {ours: []string{"codec/registry"}},
+	"codec/avro":                  {ours: []string{"codec", "codec/registry"}, libraries: []string{"github.com/twmb/avro"}},
 	"kafka":                       {ours: []string{"sink", "source"}, libraries: []string{"github.com/IBM/sarama", "github.com/rcrowley/go-metrics"}},
 	"kafka/embedded":              {libraries: []string{"github.com/twmb/franz-go"}},
 	// the engine sees no types, the façade sees everything
