@@ -311,9 +311,6 @@ func (w *gobWalk) value(id int64, depth int) {
 		if t.kind == 'a' && n != uint64(t.len) {
 			w.fail(fmt.Errorf("gob: an array of %d has %d elements", t.len, n))
 		}
-		if n > uint64(len(w.rest)) {
-			w.fail(errGobShort)
-		}
 		for ; n > 0 && w.err == nil; n-- {
 			if t.kind == 'm' {
 				w.value(t.key, depth+1)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"reflect"
@@ -17,6 +18,8 @@ import (
 	"github.com/godstream/godstream/codec/avro"
 	"github.com/godstream/godstream/codec/registry"
 	"github.com/godstream/godstream/codec/registry/registrytest"
+	"github.com/godstream/godstream/source"
+	"github.com/godstream/godstream/stream"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 )
@@ -198,6 +201,10 @@ func TestEvolution(t *testing.T) {
 			if server.Requests() != 1 {
 				t.Errorf("%d requests", server.Requests())
 			}
+			data := []byte("\x00\x00\x00\x00\x01" + test.data)
+			if n := testing.AllocsPerRun(10, func() { _, _ = c.Decode(data) }); n > 30 {
+				t.Errorf("%v allocations: are the schemas resolved for each record?", n)
+			}
 			if _, err := c.Encode(nil, test.want); err == nil || !strings.Contains(err.Error(), "only decodes") {
 				t.Errorf("Encode: %v", err)
 			}
@@ -271,6 +278,45 @@ func TestRegistryIsDown(t *testing.T) {
 	}
 	if _, err := c.Encode(nil, line{}); err != nil {
 		t.Errorf("when it is up again: %v", err)
+	}
+}
+
+// What the comment of package registry advises.
+func TestProgramThatFailsWithTheRegistry(t *testing.T) {
+	server := registrytest.New()
+	defer server.Close()
+	id := server.Register("lines", registry.Schema{Text: lineSchema})
+	run := func(bodies ...string) (good []line, bad []string, err error) {
+		schemas := registry.New(registry.Config{URL: server.URL, Timeout: 200 * time.Millisecond})
+		var records []source.Line
+		for _, body := range bodies {
+			records = append(records, source.Line{Data: append(registry.AppendHeader(nil, id), body...)})
+		}
+		app := stream.New(stream.Config{Interval: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+		lines, malformed := stream.Decode(stream.From(app, source.Queue(records)), avro.Registered[line](schemas, "", lineSchema))
+		stream.ForEach(malformed, func(f stream.Failed[source.Line]) error {
+			if errors.Is(f.Reason, registry.ErrUnavailable) {
+				return f.Reason
+			}
+			bad = append(bad, f.Reason.Error())
+			return nil
+		})
+		stream.ForEach(lines, func(l line) error {
+			good = append(good, l)
+			return nil
+		})
+		err = app.Run(t.Context())
+		return good, bad, err
+	}
+	server.Fail(func(*http.Request) int { return http.StatusServiceUnavailable })
+	good, bad, err := run("\x06tea\x06", "\x06rye\x02")
+	if !errors.Is(err, registry.ErrUnavailable) || good != nil || bad != nil {
+		t.Errorf("down: %v, %v, %v", good, bad, err)
+	}
+	server.Fail(nil)
+	good, bad, err = run("\x06tea\x06", "\x06ry", "\x06rye\x02")
+	if err != nil || !slices.Equal(good, []line{{"tea", 3}, {"rye", 1}}) || len(bad) != 1 {
+		t.Errorf("up: %v, %v, %v", good, bad, err)
 	}
 }
 

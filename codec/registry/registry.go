@@ -14,8 +14,9 @@
 //
 // The promise that is easy to get wrong: records that fail for this reason are
 // not malformed, but come out on the failed stream as those do. A program that
-// must not pass over them fails the batch, which runs again with the same
-// records when the program is started again with its checkpoint:
+// must not pass over them fails the batch in its first output, before others
+// see what is left; with a checkpoint, the batch runs again with the same records
+// when the program is started again:
 //
 //	stream.ForEach(malformed, func(f stream.Failed[kafka.Record]) error {
 //		if errors.Is(f.Reason, registry.ErrUnavailable) {
@@ -25,8 +26,7 @@
 //		return nil
 //	})
 //
-// As this sees what the failed stream keeps, stream.KeepFailures must not be
-// zero. A Client may be used by many goroutines at once, starts none and keeps
+// It sees what the failed stream keeps: leave stream.KeepFailures above zero. A Client may be used by many goroutines at once, starts none and keeps
 // no connection open.
 package registry
 

@@ -7,7 +7,8 @@
 //
 // It answers what the client asks, gives out the numbers 1, 2, 3… and forgets
 // everything at the end. It does not look into schemas: any text is taken, and
-// no version is refused as incompatible. It listens on 127.0.0.1 alone.
+// no version is refused as incompatible. A Protobuf schema comes back as it was
+// given, so give a descriptor in base64. It listens on 127.0.0.1 alone.
 package registrytest
 
 import (
@@ -78,7 +79,7 @@ func (s *Server) Requests() int {
 }
 
 // Fail has f look at each request from now on: one for which it returns a status
-// other than zero is refused with it. Nil ends that.
+// other than zero is refused with it. Nil ends that. f must not call the Server.
 func (s *Server) Fail(f func(*http.Request) int) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
