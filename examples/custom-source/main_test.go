@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,17 +25,27 @@ func TestMain(m *testing.M) {
 }
 
 func TestStationKeepsTheContract(t *testing.T) {
+	var mu sync.Mutex // a server may answer when its reader is closed
 	var all []Reading
 	grow := func(_ testing.TB, parts [][]sourcetest.Record) {
+		mu.Lock()
+		defer mu.Unlock()
 		for _, r := range parts[0] {
 			all = append(all, Reading{ID: int64(len(all) + 1), Sensor: r.Value, At: r.Time})
 		}
 	}
 	sourcetest.Run(t, sourcetest.Harness[Reading]{
 		Source: func(t testing.TB, parts [][]sourcetest.Record) source.Source[Reading] {
+			mu.Lock()
 			all = nil
+			mu.Unlock()
 			grow(t, parts)
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(all).ServeHTTP(w, r) }))
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				now := slices.Clip(all)
+				mu.Unlock()
+				serve(now).ServeHTTP(w, r)
+			}))
 			t.Cleanup(server.Close)
 			return Station{URL: server.URL, Every: time.Millisecond}
 		},
