@@ -51,10 +51,35 @@ func (b *Buffer[R]) Cut(ctx context.Context, r Request) (Slice[R], error) {
 	if b.err != nil {
 		return Slice[R]{}, b.err
 	}
-	for i, n := range b.share(r.MaxBytes) {
+	counts := b.share(r.MaxBytes)
+	if r.Mode == Arrived {
+		b.bound(counts, r)
+	}
+	for i, n := range counts {
 		b.feeds[i].take(n)
 	}
 	return b.slice(), nil
+}
+
+// bound lowers how many records the feeds give to what the request allows.
+func (b *Buffer[R]) bound(counts []int, r Request) {
+	if r.MaxRecords <= 0 && r.MaxPerPartition <= 0 {
+		return
+	}
+	waiting := 0
+	for _, f := range b.feeds {
+		waiting += len(f.records)
+	}
+	for i, f := range b.feeds {
+		most := int64(len(f.records))
+		if r.MaxRecords > 0 && waiting > 0 {
+			most = int64(float64(r.MaxRecords) * float64(len(f.records)) / float64(waiting))
+		}
+		if r.MaxPerPartition > 0 {
+			most = min(most, r.MaxPerPartition)
+		}
+		counts[i] = min(counts[i], int(min(max(most, r.MinPerPartition, 1), int64(len(f.records)))))
+	}
 }
 
 // Next implements [Reader].

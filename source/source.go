@@ -130,8 +130,15 @@ const (
 type Request struct {
 	Time     time.Time // of the batch: the end of its interval
 	Mode     Mode
-	MaxBytes int64   // 0 means Options.MaxBatchBytes
-	Ranges   []Range // if Mode is Exact
+	MaxBytes int64 // 0 means Options.MaxBatchBytes
+
+	// MaxRecords bounds an Arrived slice too, shared among the partitions by what
+	// each has waiting; MaxPerPartition bounds each of them. 0 means no bound.
+	// Whatever these say, each partition gives MinPerPartition records, at least
+	// one, if it has them and MaxBytes allows.
+	MaxRecords, MaxPerPartition, MinPerPartition int64
+
+	Ranges []Range // if Mode is Exact
 }
 
 // Slice is what one batch holds of a source.

@@ -15,6 +15,7 @@ import (
 	"github.com/godstream/godstream/batch"
 	"github.com/godstream/godstream/internal/engine"
 	"github.com/godstream/godstream/internal/plan"
+	"github.com/godstream/godstream/internal/rate"
 	"github.com/godstream/godstream/window"
 )
 
@@ -100,7 +101,10 @@ func (a *App) Run(ctx context.Context) error {
 	run := engine.Config{
 		Name: c.Name, Interval: c.Interval, Ticks: c.Ticks, Start: c.Start, MaxPending: c.MaxPending,
 		MaxBatchBytes: c.MaxBatchBytes, MaxReplayBatchBytes: c.MaxReplayBatchBytes, MaxGap: c.MaxGap,
-		DrainTimeout: c.DrainTimeout, Windows: a.windows, KeepFor: a.keepFor, Emits: a.emits, Volatile: slices.ContainsFunc(a.sources, keptSource.isVolatile), Retries: c.Retries, RetryBackoff: c.RetryBackoff, Logger: c.Logger,
+		DrainTimeout: c.DrainTimeout, Windows: a.windows, KeepFor: a.keepFor, Emits: a.emits,
+		Rates: engine.Rates{Backpressure: c.Backpressure, Initial: c.InitialRate, MaxPerPartition: c.MaxRatePerPartition, MinPerPartition: c.MinRatePerPartition,
+			PID: rate.PID{Proportional: c.PID.Proportional, Integral: c.PID.Integral, Derivative: c.PID.Derivative, Min: c.PID.MinRate}},
+		Volatile: slices.ContainsFunc(a.sources, keptSource.isVolatile), Retries: c.Retries, RetryBackoff: c.RetryBackoff, Logger: c.Logger,
 	}
 	c.Logger.Info("started", "app", c.Name, "interval", c.Interval, "workers", c.Workers)
 	err := a.recoverAndRun(ctx, run)

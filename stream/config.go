@@ -80,6 +80,26 @@ type Config struct {
 	// Run has ended. The default is ten intervals, at least ten seconds.
 	DrainTimeout time.Duration
 
+	// Backpressure makes a live program that falls behind take fewer records of
+	// each source in a batch: as many as it was able to process in an interval,
+	// by Spark's estimator (PID). Without it, MaxBatchBytes alone bounds a batch.
+	Backpressure bool
+
+	// InitialRate is how many records a second are taken of each source until
+	// Backpressure knows better. The default is no bound.
+	InitialRate float64
+
+	// MaxRatePerPartition is how many records a second a live batch takes of each
+	// partition at most, with Backpressure or without. The default is no bound.
+	MaxRatePerPartition float64
+
+	// MinRatePerPartition is how many records each partition may give in a batch
+	// whatever the rates say, so that none is starved. The default is 1.
+	MinRatePerPartition int64
+
+	// PID has the weights of Backpressure. The zero value means [DefaultPID].
+	PID PID
+
 	// Retries is how often an output that fails is run again with the elements it
 	// had, before its batch fails. With a checkpoint, a batch that fails otherwise
 	// is run again as often, from what was saved last. The default is 0: the first
@@ -100,6 +120,16 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// PID is the weights of the estimator of Config.Backpressure: of how much slower
+// the last batch was than the rate, of what waits, and of how that changes.
+type PID struct {
+	Proportional, Integral, Derivative float64
+	MinRate                            float64 // records a second, of each source
+}
+
+// DefaultPID is Spark's default weights.
+var DefaultPID = PID{Proportional: 1, Integral: 0.2, Derivative: 0, MinRate: 100}
+
 // check fills in the defaults and says what is wrong with the rest.
 func (c *Config) check() error {
 	var faults []error
@@ -117,6 +147,10 @@ func (c *Config) check() error {
 	fault(c.Prefetch < 0, "Prefetch is negative: %d", c.Prefetch)
 	fault(c.MaxReplayBatchBytes < 0, "MaxReplayBatchBytes is negative: %d", c.MaxReplayBatchBytes)
 	fault(c.MaxGap < 0, "MaxGap is negative: %d", c.MaxGap)
+	fault(!(c.InitialRate >= 0), "InitialRate is negative: %v", c.InitialRate)
+	fault(!(c.MaxRatePerPartition >= 0), "MaxRatePerPartition is negative: %v", c.MaxRatePerPartition)
+	fault(c.MinRatePerPartition < 0, "MinRatePerPartition is negative: %d", c.MinRatePerPartition)
+	fault(!(c.PID.Proportional >= 0 && c.PID.Integral >= 0 && c.PID.Derivative >= 0 && c.PID.MinRate >= 0), "PID has a negative field: %+v", c.PID)
 	fault(c.Retries < 0, "Retries is negative: %d", c.Retries)
 	fault(c.RetryBackoff < 0, "RetryBackoff is negative: %v", c.RetryBackoff)
 	fault(c.SaveEvery < 0, "SaveEvery is negative: %v", c.SaveEvery)
@@ -132,6 +166,8 @@ func (c *Config) check() error {
 	c.MaxReplayBatchBytes = cmp.Or(c.MaxReplayBatchBytes, 1<<30)
 	c.MaxGap = cmp.Or(c.MaxGap, 100_000)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, max(10*c.Interval, 10*time.Second))
+	c.MinRatePerPartition = cmp.Or(c.MinRatePerPartition, 1)
+	c.PID = cmp.Or(c.PID, DefaultPID)
 	c.RetryBackoff = cmp.Or(c.RetryBackoff, time.Second)
 	c.SaveEvery = cmp.Or(c.SaveEvery, 10*time.Second)
 	if c.Start.IsZero() {

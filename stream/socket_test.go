@@ -70,9 +70,15 @@ func TestBatchOfASocketRunsAgain(t *testing.T) {
 	require.Equal(t, first, again[0])
 	require.Equal(t, "connection 0, line 1", first.lines[0].Text())
 	require.Equal(t, "\xff0", first.lines[2].Text())
-	require.Len(t, again, 2)
+	require.GreaterOrEqual(t, len(again), 2, "there may be one of the second run, which was read and not begun")
 	require.Regexp(t, "connection [12], line 1", again[1].lines[0].Text(), "what the server sends now comes in a batch of its own")
-	require.EqualValues(t, 3, again[1].lines[0].At, "lines are counted on")
+	lines := 0
+	for _, run := range again {
+		for _, line := range run.lines {
+			require.EqualValues(t, lines, line.At, "lines are counted on")
+			lines++
+		}
+	}
 }
 
 // What a source can't give again is said once, if there is no checkpoint.

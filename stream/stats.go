@@ -40,6 +40,7 @@ func (l LastBatch) TotalDelay() time.Duration { return l.SchedulingDelay + l.Pro
 // SourceStats is a source's own account.
 type SourceStats struct {
 	Name string
+	Rate float64 // records a second that Backpressure allows; 0 is no bound
 	source.Stats
 }
 
@@ -59,8 +60,12 @@ func (a *App) Stats() Stats {
 		Last: LastBatch{Time: c.Last.Time, Records: c.Last.Records, Bytes: c.Last.Bytes,
 			SchedulingDelay: c.Last.Scheduling, ProcessingDelay: c.Last.Processing},
 	}
-	for _, src := range a.program.Sources {
-		s.Sources = append(s.Sources, SourceStats{Name: src.Name(), Stats: src.Stats()})
+	for i, src := range a.program.Sources {
+		of := SourceStats{Name: src.Name(), Stats: src.Stats()}
+		if i < len(c.Rates) {
+			of.Rate = c.Rates[i]
+		}
+		s.Sources = append(s.Sources, of)
 	}
 	for _, f := range a.failures {
 		s.Operators = append(s.Operators, OperatorStats{Name: f.name, Failed: f.total.Load(), Dropped: f.beyond.Load()})

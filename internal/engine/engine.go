@@ -40,9 +40,10 @@ type Config struct {
 	RetryBackoff        time.Duration   // before the first of them
 	Windows             []window.Window // of the program; a tick that they need is not merged
 	KeepFor             time.Duration   // no tick is merged so long after a batch with records
-	Emits               bool            // windows may show elements of a batch that has no records
-	Volatile            bool            // what a source has given can't be read again
-	Journal             Journal         // nil if nothing is to last
+	Rates               Rates
+	Emits               bool    // windows may show elements of a batch that has no records
+	Volatile            bool    // what a source has given can't be read again
+	Journal             Journal // nil if nothing is to last
 	Resume              Resume
 	Logger              *slog.Logger
 }
@@ -148,7 +149,7 @@ func Run(ctx context.Context, c Config, p Program, m *Monitor, stop *atomic.Bool
 		opened = append(opened, o)
 	}
 
-	r := &run{Config: c, Program: p, monitor: m, stop: stop, seq: c.Resume.Batches, prev: c.Resume.last(), filled: c.Resume.Filled,
+	r := &run{limits: newLimits(c, len(p.Sources)), Config: c, Program: p, monitor: m, stop: stop, seq: c.Resume.Batches, prev: c.Resume.last(), filled: c.Resume.Filled,
 		queue: make(chan *Batch, c.MaxPending), slots: make(chan struct{}, c.MaxPending)}
 	ticking, stopTicks := context.WithCancel(ctx)
 	made := make(chan error, 1)
@@ -225,6 +226,7 @@ type run struct {
 	queue   chan *Batch
 	slots   chan struct{} // one for each batch that is queued or being cut
 
+	limits []*limit         // by source
 	stored map[string]int64 // number of the last batch that an output with a Marker has
 
 	// Of the goroutine that makes batches:
@@ -323,6 +325,12 @@ func (r *run) runBatch(ctx context.Context, b *Batch) error {
 	r.monitor.end(b, began, err)
 	if err != nil {
 		return err
+	}
+	if !b.Again && !b.Nothing {
+		for i, l := range r.limits {
+			l.learn(b.Slices[i].Records, time.Since(began), began.Sub(b.queued))
+			r.monitor.limit(i, l.rate())
+		}
 	}
 	crashpoint.At("batch.saved")
 	r.Logger.Debug("batch done", "app", r.Name, "time", b.Time, "records", b.Records, "bytes", b.Bytes,
@@ -452,13 +460,14 @@ func (r *run) cut(ctx context.Context, at time.Time, q source.Request) (end bool
 	end = true
 	moved := false
 	for i, s := range r.Sources {
+		q := r.limits[i].bound(q, r.Config)
 		slice, err := s.Cut(ctx, q)
 		if err != nil {
 			return false, fmt.Errorf("read %s for batch %s: %w", s.Name(), at.UTC().Format(time.RFC3339Nano), err)
 		}
 		b.add(i, slice)
 		end, moved = end && slice.End, moved || slice.Moved
-		if left := s.Stats(); q.Mode == source.Arrived && left.BufferedRecords > 0 && slice.Bytes > 0 && slice.Bytes+left.BufferedBytes > q.MaxBytes {
+		if left := s.Stats(); q.Mode == source.Arrived && q.MaxRecords == 0 && q.MaxPerPartition == 0 && left.BufferedRecords > 0 && slice.Bytes > 0 && slice.Bytes+left.BufferedBytes > q.MaxBytes {
 			r.monitor.full()
 			r.Logger.Warn("batch is full; the rest comes in later ones", "app", r.Name, "source", s.Name(), "batch", at,
 				"bytes", slice.Bytes, "waiting", left.BufferedBytes, "way out", "raise MaxBatchBytes or shorten Interval")

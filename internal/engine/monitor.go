@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -22,7 +23,8 @@ type Counts struct {
 	Undone         int64 // batches that were cut and not begun when the program stopped
 	Records, Bytes int64 // in done batches
 	Last           BatchCounts
-	Error          error // of the batch that failed
+	Error          error     // of the batch that failed
+	Rates          []float64 // by source: records a second that may be taken; 0 is no bound
 }
 
 // BatchCounts is how the last batch that ended went.
@@ -45,7 +47,9 @@ func (m *Monitor) Restart() { m.change(func(c *Counts) { c.Retries++; c.Pending,
 func (m *Monitor) Counts() Counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.counts
+	c := m.counts
+	c.Rates = slices.Clone(c.Rates)
+	return c
 }
 
 func (m *Monitor) change(f func(*Counts)) {
@@ -56,6 +60,14 @@ func (m *Monitor) change(f func(*Counts)) {
 
 func (m *Monitor) queue(*Batch) { m.change(func(c *Counts) { c.Pending++ }) }
 func (m *Monitor) merge(n int)  { m.change(func(c *Counts) { c.Merged += int64(n) }) }
+func (m *Monitor) limit(source int, rate float64) {
+	m.change(func(c *Counts) {
+		for len(c.Rates) <= source {
+			c.Rates = append(c.Rates, 0)
+		}
+		c.Rates[source] = rate
+	})
+}
 func (m *Monitor) retry()       { m.change(func(c *Counts) { c.Retries++ }) }
 func (m *Monitor) full()        { m.change(func(c *Counts) { c.Full++ }) }
 func (m *Monitor) leaveUndone() { m.change(func(c *Counts) { c.Pending--; c.Undone++ }) }

@@ -30,6 +30,7 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"codec/internal/jsoncases":  {},
 	"window":                    {},
 	"internal/hash":             {},
+	"internal/rate":             {},
 	"internal/cost":             {},
 	"batch":                     {ours: []string{"internal/hash"}, libraries: []string{"golang.org/x/exp/constraints"}},
 	"internal/state":            {ours: []string{"batch", "internal/hash"}},
@@ -47,9 +48,9 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"kafka":                           {ours: []string{"sink", "source"}, libraries: []string{"github.com/IBM/sarama", "github.com/rcrowley/go-metrics"}},
 	"kafka/embedded":                  {libraries: []string{"github.com/twmb/franz-go"}},
 	// the engine sees no types, the façade sees everything
-	"internal/engine":   {ours: []string{"internal/crashpoint", "source", "window"}},
+	"internal/engine":   {ours: []string{"internal/crashpoint", "internal/rate", "source", "window"}},
 	"internal/recovery": {ours: []string{"checkpoint", "source"}},
-	"stream":            {ours: []string{"batch", "checkpoint", "codec", "sink", "source", "window", "internal/engine", "internal/plan", "internal/recovery", "internal/shape", "internal/state"}},
+	"stream":            {ours: []string{"batch", "checkpoint", "codec", "sink", "source", "window", "internal/engine", "internal/plan", "internal/rate", "internal/recovery", "internal/shape", "internal/state"}},
 	"stream/streamtest": {ours: []string{"batch", "source", "stream"}},
 	// programs
 	"cmd/godstream": {ours: []string{"checkpoint", "internal/recovery"}},
