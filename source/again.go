@@ -127,10 +127,14 @@ func (r *filesReader[R]) missing(missed []miss) error {
 	var left []*known
 	for _, k := range r.kept.files {
 		lost, now := k.unread(), r.known[k.name]
-		switch {
-		case k.taken:
-		case within(missed, k.name):
+		if !k.taken && within(missed, k.name) {
 			left = append(left, k)
+			continue
+		}
+		taken := k.taken
+		k.taken = true // should the file come back, it is another one
+		switch {
+		case taken:
 		case now != nil:
 			if now.noted = true; k.offset > 0 || k.seen.n > 0 {
 				r.replaced(&file{path: k.name, offset: k.offset}, lost)
@@ -233,6 +237,8 @@ func (r *filesReader[R]) rereadTo(ctx context.Context, raw rawFile, k *known, fr
 			part.Records = append(part.Records, record)
 			part.Bytes += int64(size)
 			continue
+		case errors.As(err, new(corrupt)) && o.done == until: // behind what was given then, too
+			return nil
 		case err != io.EOF:
 			return err
 		case o.done != until:

@@ -51,8 +51,9 @@ import (
 // batches ended, also those that were renamed while it was down; what was written
 // anew then or deleted is noted as above. A batch that is run again has the same
 // records; if a file no longer has them, that is an error. Leave files in place
-// until a batch later than theirs is done. What [NewOnly] leaves out is told by the
-// first start.
+// until what was read of them is in the checkpoint: all batches since the last
+// save run again after a crash (stream.Config.SaveEvery). What [NewOnly] leaves out
+// is told by the first start that had a batch.
 //
 // In a replay by record time, and with [Once], what is there at the start is read,
 // and then the source ends. What can't be read then ends the App, since the

@@ -303,3 +303,103 @@ func FuzzMark(f *testing.F) {
 		_, _, _ = r.Next(t.Context())
 	})
 }
+
+// Lines of a packed file whose end is damaged or still being written come again.
+func TestPackedFileWithoutAnEndIsReadAgain(t *testing.T) {
+	whole := pack("1\n2\n3\n")
+	for name, data := range map[string][]byte{
+		"whole":            whole,
+		"trailing garbage": append(slices.Clip(whole), "garbage and some more"...),
+		"trailing zeros":   append(slices.Clip(whole), make([]byte, 512)...),
+		"no trailer":       whole[:len(whole)-8],
+		"half a trailer":   whole[:len(whole)-4],
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "a.gz"), data, 0o600))
+			src := source.Dir(dir)
+			first, err := open(t, src, source.Options{}).Cut(t.Context(), source.Request{Mode: source.Arrived})
+			require.NoError(t, err)
+			again, err := open(t, src, source.Options{Positions: []source.Position{}}).Cut(t.Context(), source.Request{Mode: source.Exact, Ranges: rangesOf(first)})
+			require.NoError(t, err)
+			require.Equal(t, []string{"1", "2", "3"}, texts(first))
+			require.Equal(t, texts(first), texts(again))
+		})
+	}
+}
+
+// A packed file that goes before it was read to its end is missed.
+func TestPackedFileThatGoesIsMissed(t *testing.T) {
+	var b strings.Builder
+	for i := range 20000 {
+		fmt.Fprintf(&b, "line %d %x\n", i, i*7919%256)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.gz")
+	for _, once := range []bool{true, false} {
+		require.NoError(t, os.WriteFile(path, pack(b.String()), 0o600))
+		src := source.Dir(dir)
+		if once {
+			src = source.Dir(dir, source.Once())
+		}
+		s, err := open(t, src, source.Options{MaxBatchBytes: 1 << 20, Prefetch: 1 << 16}).Cut(t.Context(), source.Request{Mode: source.Filled, MaxBytes: 1 << 20})
+		require.NoError(t, err)
+		require.Less(t, len(texts(s)), 20000)
+		at := positions{}
+		at.add(rangesOf(s))
+		require.NoError(t, os.Remove(path))
+		r := open(t, src, source.Options{Positions: at})
+		if once {
+			_, err = r.Cut(t.Context(), source.Request{Mode: source.Filled})
+			require.ErrorContains(t, err, "is gone")
+		} else {
+			_, err = r.Cut(t.Context(), source.Request{Mode: source.Arrived})
+			require.NoError(t, err)
+			require.Positive(t, r.Stats().Lost)
+		}
+	}
+}
+
+// A file whose place was taken while the program was down is another one when it
+// comes back, although others are still looked for.
+func TestFileThatComesBackHasNoPosition(t *testing.T) {
+	dir := t.TempDir()
+	p := func(name string) string { return filepath.Join(dir, name) }
+	require.NoError(t, os.Mkdir(p("sub"), 0o700))
+	require.NoError(t, os.WriteFile(p("a"), []byte("1\n"), 0o600))
+	require.NoError(t, os.WriteFile(p("sub/b"), []byte("2\n"), 0o600))
+	src := source.Dir(dir, source.Recursive())
+	at := positions{}
+	read := func(r source.Reader[source.Line]) (all []string) {
+		for range 2 {
+			s, err := r.Cut(t.Context(), source.Request{Mode: source.Arrived})
+			require.NoError(t, err)
+			at.add(rangesOf(s))
+			all = append(all, texts(s)...)
+		}
+		return all
+	}
+	require.Equal(t, []string{"1", "2"}, read(open(t, src, source.Options{})))
+	outside, away := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "sub")
+	require.NoError(t, os.Rename(p("a"), outside))
+	require.NoError(t, os.WriteFile(p("a"), []byte("new 1\nnew 2\n"), 0o600))
+	require.NoError(t, os.Rename(p("sub"), away))
+	if os.Symlink("sub", p("sub")) != nil { // it can't be looked at
+		t.Skip("no symbolic links here")
+	}
+	r := open(t, src, source.Options{Positions: at})
+	require.Equal(t, []string{"new 1", "new 2"}, read(r))
+	require.NoError(t, os.Rename(outside, p("a.1")))
+	require.Equal(t, []string{"1"}, read(r), "its position was given up")
+	require.NoError(t, os.Remove(p("sub")))
+	require.NoError(t, os.Rename(away, p("sub")))
+	require.Empty(t, read(open(t, src, source.Options{Positions: at})), "everything was read")
+}
+
+func pack(lines string) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Write([]byte(lines))
+	w.Close()
+	return b.Bytes()
+}

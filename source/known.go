@@ -47,10 +47,20 @@ func hasPackedName(path string) bool { return strings.HasSuffix(path, ".gz") }
 
 // unread is how many of size bytes have not been read.
 func (f *file) unread(size int64) int64 {
-	if f.packed && f.read != nil {
+	return unread(f.packed, f.read != nil, size, f.offset, f.seen)
+}
+
+// unread is how many bytes of a file have not been read. The offset in a packed
+// one is of unpacked bytes; of those that are left it has at least one if its end
+// has not been seen.
+func unread(packed, read bool, size, offset int64, seen seen) int64 {
+	switch {
+	case !packed:
+		return max(0, size-offset)
+	case read || size == 0:
 		return 0
 	}
-	return max(0, size-f.offset)
+	return max(1, size-seen.n)
 }
 
 // recognise finds out what has become of the files that are known.

@@ -197,10 +197,7 @@ func (k *known) file(e entry, whole bool) *file {
 
 // unread is how many bytes were there that have not been read.
 func (k *known) unread() int64 {
-	if k.packed && k.read {
-		return 0
-	}
-	return max(0, k.size-k.offset)
+	return unread(k.packed, k.read, k.size, k.offset, k.seen)
 }
 
 // holds says whether a file has what was read. What can't be told now is told

@@ -37,7 +37,7 @@ func Once() Option {
 
 // NewOnly makes [Dir], [DirFiles] and [DirRecords] leave out what is there when
 // the App starts: only new files are read, and what is added to old ones. With a
-// checkpoint, that is what is new since the program was started first.
+// checkpoint, that is what is new since its first batch.
 func NewOnly() Option {
 	return Option{"NewOnly", []string{"Dir", "DirFiles", "DirRecords"}, func(s *settings) { s.newOnly = true }}
 }

@@ -194,13 +194,24 @@ func (a *App) recoverAndRun(ctx context.Context, run engine.Config) error {
 		return engine.Run(ctx, run, a.program, &a.monitor, &a.stop)
 	}
 	retry, last := 0, time.Time{}
+	var cause *BatchError // of the retries
 	for {
 		err := a.runFromStore(ctx, run)
 		var failed *BatchError
-		if errors.As(err, &failed) && failed.Time.After(last) { // further than the time before
-			retry, last = 0, failed.Time
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case errors.As(err, &failed):
+			if failed.Time.After(last) { // further than the time before
+				retry, last = 0, failed.Time
+			}
+			cause = failed
+		case cause == nil || errors.Is(err, checkpoint.ErrLocked) || errors.Is(err, checkpoint.ErrCorrupt) || errors.As(err, new(*engine.MarkerError)):
+			return err
+		default: // what the program needs is not there yet
+			failed, err = cause, fmt.Errorf("%w (when going on after: %w)", err, cause)
 		}
-		if failed == nil || retry >= run.Retries || ctx.Err() != nil {
+		if retry >= run.Retries {
 			return err
 		}
 		if failed.Output != "" && !errors.As(err, new(*engine.RestartError)) {

@@ -147,6 +147,43 @@ func TestTransactionalSinkThatDoesNotFit(t *testing.T) {
 	}
 }
 
+// A retry goes on while what the program needs is not there.
+func TestTransactionalSinkThatIsAwayForAWhile(t *testing.T) {
+	for retries, want := range map[int]int{5: 3, 2: 1} {
+		l := &ledger[int]{}
+		writes := 0
+		l.fail = func(int64) (bool, bool) { writes++; return writes == 2, false }
+		app, err := stream.GetOrCreate(checkpointtest.NewFaulty(1), func() (*stream.App, error) {
+			app := streamtest.New(stream.Config{Partitions: 1, Retries: retries, RetryBackoff: 1})
+			stream.To(stream.From(app, source.Queue([]int{1}, []int{2}, []int{3})), away{l, map[int]bool{2: true, 3: true, 4: true}, new(int)})
+			return app, nil
+		})
+		require.NoError(t, err)
+		err = app.Run(t.Context())
+		require.Len(t, l.entries, want)
+		if want == 3 {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, "the place is away")
+		require.ErrorIs(t, err, errCrash, "what it was about")
+	}
+}
+
+// away is a ledger that can't be opened some of the times.
+type away struct {
+	*ledger[int]
+	at    map[int]bool
+	opens *int
+}
+
+func (a away) Open(ctx context.Context, o sink.Options) (sink.Writer[int], error) {
+	if *a.opens++; a.at[*a.opens] {
+		return nil, errors.New("the place is away")
+	}
+	return a.ledger.Open(ctx, o)
+}
+
 func TestTransactionalSinkNeedsACheckpoint(t *testing.T) {
 	app := streamtest.App(1)
 	stream.To(stream.From(app, source.Queue([]int{1})), &ledger[int]{})

@@ -45,6 +45,14 @@ func (r Resume) last() time.Time {
 	return r.Time
 }
 
+// MarkerError tells that an output has other batches than the checkpoint says.
+type MarkerError struct{ Err error }
+
+func (e *MarkerError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *MarkerError) Unwrap() error { return e.Err }
+
 // readMarkers finds out which batches the outputs have that store their numbers.
 func (r *run) readMarkers(ctx context.Context) error {
 	r.stored = map[string]int64{}
@@ -58,14 +66,14 @@ func (r *run) readMarkers(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("output %s: which batch was stored last: %w", o.Name, err)
 		case number > 0 && checkpoint != r.Resume.Checkpoint:
-			return fmt.Errorf("output %s: what is there was stored by a program with checkpoint %s, this one's is %s; go on with that checkpoint, or write to another place",
-				o.Name, checkpoint, r.Resume.Checkpoint)
+			return &MarkerError{fmt.Errorf("output %s: what is there was stored by a program with checkpoint %s, this one's is %s; go on with that checkpoint, or write to another place",
+				o.Name, checkpoint, r.Resume.Checkpoint)}
 		case number < least:
-			return fmt.Errorf("output %s: batch %d was stored last, but the checkpoint has seen batch %d stored there; this is another place, or an old copy of it",
-				o.Name, number, least)
+			return &MarkerError{fmt.Errorf("output %s: batch %d was stored last, but the checkpoint has seen batch %d stored there; this is another place, or an old copy of it",
+				o.Name, number, least)}
 		case number > newest:
-			return fmt.Errorf("output %s: batch %d was stored last, but the checkpoint knows none after %d; the checkpoint is an old copy",
-				o.Name, number, newest)
+			return &MarkerError{fmt.Errorf("output %s: batch %d was stored last, but the checkpoint knows none after %d; the checkpoint is an old copy",
+				o.Name, number, newest)}
 		}
 		r.stored[o.Name] = number
 	}
