@@ -81,10 +81,10 @@ func transient(err error) bool {
 			sarama.ErrLeaderNotAvailable, sarama.ErrNotLeaderForPartition, sarama.ErrReplicaNotAvailable,
 			sarama.ErrFencedLeaderEpoch, sarama.ErrUnknownLeaderEpoch, sarama.ErrOffsetNotAvailable,
 			sarama.ErrOffsetsLoadInProgress, sarama.ErrConsumerCoordinatorNotAvailable,
-			sarama.ErrNotCoordinatorForConsumer, sarama.ErrUnstableOffsetCommit,
+			sarama.ErrNotCoordinatorForConsumer, sarama.ErrUnstableOffsetCommit, sarama.ErrConcurrentTransactions,
 			sarama.ErrRequestTimedOut, sarama.ErrBrokerNotAvailable, sarama.ErrNetworkException, sarama.ErrKafkaStorageError,
 		}, k)
-	case errors.As(err, &configuration), errors.As(err, new(final)),
+	case errors.As(err, &configuration), errors.As(err, new(sarama.PacketEncodingError)), errors.As(err, new(final)),
 		errors.Is(err, sarama.ErrOutOfBrokers), errors.Is(err, sarama.ErrClosedClient), errors.Is(err, errShut):
 		return false
 	}

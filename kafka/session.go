@@ -233,14 +233,20 @@ func topics(of []spot) []string {
 	return names
 }
 
-// committed returns the offsets that the group has committed, without those
-// partitions where it has none.
-func (s *session) committed(ctx context.Context, group string, of []spot) (map[spot]int64, error) {
+// commitment is an offset that a group has committed, with a note.
+type commitment struct {
+	offset int64
+	note   string
+}
+
+// committed returns what the group has committed, without those partitions where
+// it has nothing. If it is to be stable, that waits for transactions to end.
+func (s *session) committed(ctx context.Context, group string, of []spot, stable bool) (map[spot]commitment, error) {
 	partitions := map[string][]int32{}
 	for _, p := range of {
 		partitions[p.topic] = append(partitions[p.topic], p.id)
 	}
-	found := map[spot]int64{}
+	found := map[spot]commitment{}
 	err := s.try(ctx, func() error {
 		fault := func(err error) error {
 			return fmt.Errorf("kafka: ask for the offsets of group %q: %w", group, plain(err))
@@ -249,7 +255,9 @@ func (s *session) committed(ctx context.Context, group string, of []spot) (map[s
 		if err != nil {
 			return fault(err)
 		}
-		resp, err := coordinator.FetchOffset(sarama.NewOffsetFetchRequest(s.config.Version, group, partitions))
+		req := sarama.NewOffsetFetchRequest(s.config.Version, group, partitions)
+		req.RequireStable = stable
+		resp, err := coordinator.FetchOffset(req)
 		if err != nil {
 			_ = coordinator.Close()
 			return fault(err)
@@ -272,7 +280,7 @@ func (s *session) committed(ctx context.Context, group string, of []spot) (map[s
 				return fault(fmt.Errorf("%v: %w", p, b.Err))
 			}
 			if b.Offset >= 0 {
-				found[p] = b.Offset
+				found[p] = commitment{b.Offset, b.Metadata}
 			}
 		}
 		return nil

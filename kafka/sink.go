@@ -39,6 +39,27 @@ type SinkConfig struct {
 	// go away and come back, and leaders change. Zero means 2 min.
 	WriteTimeout time.Duration
 
+	// Transactional shows each batch exactly once to those who read committed
+	// records only, as a Source does: a batch is one transaction. It needs a
+	// program with a checkpoint and Kafka 2.5 or later.
+	//
+	// The transaction also holds the number of the batch, as the offset that the
+	// consumer group "godstream.APP.SINK" commits for partition 0 of Topic. APP is
+	// the name of the App and SINK that of the output, which should be given with
+	// stream.Name, for the next start finds the number by it. A user of Kafka's
+	// needs the rights to that group and to the transactional.id "APP/SINK".
+	//
+	// Kafka forgets the offsets of a group that commits nothing for
+	// offsets.retention.minutes (7 days, unless the broker says otherwise). A
+	// program that was stopped for longer does not start again, since it can't
+	// know what is stored.
+	//
+	// WriteTimeout is the longest that a transaction may last; the broker's
+	// transaction.max.timeout.ms (15 min) must not be less. When a program was
+	// killed, readers wait so long for its last transaction, or until it starts
+	// again.
+	Transactional bool
+
 	// Client has all other settings of the client: TLS, SASL, compression,
 	// Producer.MaxMessageBytes, Kafka's version. It is copied, not changed. Nil
 	// means [Defaults]. What it says about acknowledgements, idempotence,
@@ -83,9 +104,10 @@ const writeTimeout = 2 * time.Minute
 // comes twice or in another order, also when connections break and leaders
 // change. What an element becomes must depend on nothing else, so that the same
 // messages are sent again; they have the time of the batch for that reason, too.
+// With [SinkConfig.Transactional], each batch is there exactly once.
 //
 // A message that can't be made, is too large or is refused fails the batch; those
-// before it may be there.
+// before it may be there, unless the sink is transactional.
 func Sink[T any](c SinkConfig, message func(T) (Message, error)) sink.Sink[T] {
 	c.Brokers = slices.Clone(c.Brokers)
 	if c.Client != nil {
@@ -146,6 +168,9 @@ func (c SinkConfig) client(l *link) *sarama.Config {
 	if c.Client != nil {
 		s = *c.Client
 	}
+	if c.Transactional && !s.Version.IsAtLeast(transactionVersion) {
+		s.Version = transactionVersion
+	}
 	s.Net.MaxOpenRequests = 1
 	p := &s.Producer
 	p.Idempotent, p.RequiredAcks = true, sarama.WaitForAll
@@ -161,6 +186,9 @@ func (c SinkConfig) client(l *link) *sarama.Config {
 	p.Retry.Max = 1 + int((beforeRush(c.WriteTimeout)+least-1)/least)
 	p.Retry.BackoffFunc = l.pause(least, p.Retry.BackoffFunc)
 	p.Transaction.Retry.BackoffFunc = l.pause(p.Transaction.Retry.Backoff, p.Transaction.Retry.BackoffFunc)
+	if c.Transactional {
+		c.transactions(&s, l)
+	}
 	return &s
 }
 
@@ -184,41 +212,58 @@ func (partitioner) RequiresConsistency() bool { return true }
 func (o *output[T]) String() string { return "kafka " + o.config.Topic }
 
 // Delivery implements [sink.Sink].
-func (o *output[T]) Delivery() sink.Delivery { return sink.AtLeastOnce }
+func (o *output[T]) Delivery() sink.Delivery {
+	if o.config.Transactional {
+		return sink.Transactional
+	}
+	return sink.AtLeastOnce
+}
 
 // Open implements [sink.Sink].
-func (o *output[T]) Open(ctx context.Context, _ sink.Options) (sink.Writer[T], error) {
+func (o *output[T]) Open(ctx context.Context, so sink.Options) (sink.Writer[T], error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	w := &writer[T]{output[T]{o.config.defaults(), o.message}, nil}
+	w := writer[T]{output: output[T]{o.config.defaults(), o.message}}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.config.ConnectTimeout, errNoAnswer)
 	defer cancel()
+	if w.config.Transactional {
+		return openExact(ctx, w, so)
+	}
 	if err := w.connect(ctx, w.config.ConnectTimeout); err != nil {
 		return nil, err
 	}
-	return w, nil
+	return &w, nil
 }
 
 // writer writes batches, one at a time.
 type writer[T any] struct {
 	output[T]
-	link *link // nil after a failure
+	id    string                                // of transactions, "" without
+	ready func(context.Context, *session) error // before a producer is made, or nil
+	link  *link                                 // nil after a failure
 }
 
 // connect makes a link to write by.
 func (w *writer[T]) connect(ctx context.Context, timeout time.Duration) error {
-	l := &link{}
+	l := &link{id: w.id}
 	l.begin(timeout)
 	s, err := connect(ctx, Config{Brokers: w.config.Brokers, ConnectTimeout: timeout, Client: w.config.client(l)})
 	if err != nil {
 		return err
 	}
 	l.session = s
-	if _, err = s.partitions(ctx, w.config.Topic); err == nil {
-		if l.producer, err = sarama.NewAsyncProducerFromClient(patient{s.client, l, sync.OnceValue(nobody)}); err != nil {
-			err = s.explain(ctx, fmt.Errorf("kafka: begin to write to %s: %w", w.config.Topic, plain(err)))
-		}
+	_, err = s.partitions(ctx, w.config.Topic)
+	if err == nil && w.ready != nil {
+		err = w.ready(ctx, s)
+	}
+	if err == nil {
+		err = s.try(ctx, func() (err error) {
+			if l.producer, err = sarama.NewAsyncProducerFromClient(patient{s.client, l, sync.OnceValue(nobody)}); err != nil {
+				err = fmt.Errorf("kafka: begin to write to %s: %w", w.config.Topic, plain(err))
+			}
+			return err
+		})
 	}
 	if err == nil && !s.settle() {
 		err = s.explain(ctx, ctx.Err())
@@ -233,6 +278,7 @@ func (w *writer[T]) connect(ctx context.Context, timeout time.Duration) error {
 
 // link is a connection to a cluster and the producer that uses it.
 type link struct {
+	id       string // of transactions, "" without
 	session  *session
 	producer sarama.AsyncProducer
 	rush     atomic.Int64          // when pauses end, in ns since the epoch
@@ -252,6 +298,9 @@ func beforeRush(timeout time.Duration) time.Duration { return timeout / 4 * 3 }
 // itself and leaves the producer, which can't be woken, nothing to wait for.
 func (l *link) pause(least time.Duration, grows func(retries, limit int) time.Duration) func(int, int) time.Duration {
 	return func(retries, limit int) time.Duration {
+		if l.lost() {
+			l.session.dialer.shut() // all attempts are in vain
+		}
 		wait := least
 		if grows != nil {
 			wait = max(wait, grows(retries, limit))
@@ -342,24 +391,31 @@ func (w *writer[T]) Close() error {
 }
 
 func (w *writer[T]) Write(ctx context.Context, b sink.Batch[T]) error {
+	return w.attempt(ctx, func(ctx context.Context) error {
+		if b.Len() == 0 {
+			return nil
+		}
+		if err := w.reconnect(ctx); err != nil {
+			return err
+		}
+		return w.send(ctx, b)
+	})
+}
+
+// attempt does what makes up a Write, within WriteTimeout.
+func (w *writer[T]) attempt(ctx context.Context, do func(context.Context) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if b.Len() == 0 {
-		return nil
-	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.config.WriteTimeout, errNoAnswer)
 	defer cancel()
-	if err := w.reconnect(ctx); err != nil {
-		return err
-	}
 	done := false
 	defer func() { // also if the user's function panics
 		if !done { // what is on its way must not arrive after a second attempt has begun
 			_ = w.Close()
 		}
 	}()
-	err := w.send(ctx, b)
+	err := do(ctx)
 	done = err == nil
 	return err
 }

@@ -60,20 +60,25 @@ func stored(addrs []string, topic string) ([]kafka.Record, error) {
 }
 
 func TestSinkContract(t *testing.T) {
-	sinktest.Run(t, func(t *testing.T) sinktest.Place[string] {
-		b := start(t, map[string]int{"out": 1})
-		return sinktest.Place[string]{
-			Sink: kafka.Sink(kafka.SinkConfig{Brokers: b.Addrs(), Topic: "out", WriteTimeout: time.Second, Client: quick()}, textMessages),
-			Read: func() ([]string, error) {
-				records, err := stored(b.Addrs(), "out")
-				return values(records), err
-			},
-			Break: func() func() {
-				b.Pause()
-				return func() { require.NoError(t, b.Resume()) }
-			},
-		}
-	})
+	for _, transactional := range []bool{false, true} {
+		t.Run(fmt.Sprint("transactional=", transactional), func(t *testing.T) {
+			sinktest.Run(t, func(t *testing.T) sinktest.Place[string] {
+				b := start(t, map[string]int{"out": 1})
+				return sinktest.Place[string]{
+					Sink:   kafka.Sink(kafka.SinkConfig{Brokers: b.Addrs(), Topic: "out", WriteTimeout: time.Second, Transactional: transactional, Client: quick()}, textMessages),
+					Atomic: transactional,
+					Read: func() ([]string, error) {
+						records, err := stored(b.Addrs(), "out")
+						return values(records), err
+					},
+					Break: func() func() {
+						b.Pause()
+						return func() { require.NoError(t, b.Resume()) }
+					},
+				}
+			})
+		})
+	}
 }
 
 // openSink opens a sink until the end of the test.

@@ -209,11 +209,14 @@ func (p *plan) start(ctx context.Context, of []spot, first, end map[spot]int64) 
 	case c.Start == Latest, c.Start == CommittedOrLatest && c.Group == "":
 		from = end
 	case c.Start != Earliest && c.Group != "":
-		committed, err := p.session.committed(ctx, c.Group, of)
+		committed, err := p.session.committed(ctx, c.Group, of, false)
 		if err != nil {
 			return err
 		}
-		from = committed
+		from = map[spot]int64{}
+		for at, c := range committed {
+			from[at] = c.offset
+		}
 	}
 	for i := range p.parts {
 		part := &p.parts[i]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/godstream/godstream/checkpoint/checkpointtest"
 	"github.com/godstream/godstream/sink"
+	"github.com/godstream/godstream/sink/sinktest"
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
 	"github.com/godstream/godstream/stream/streamtest"
@@ -43,7 +45,10 @@ type bookkeeper[T any] struct {
 func (w *bookkeeper[T]) Marker(context.Context) (sink.Marker, error) { return w.marker, nil }
 func (w *bookkeeper[T]) Close() error                                { return nil }
 
-func (w *bookkeeper[T]) Write(_ context.Context, b sink.Batch[T]) error {
+func (w *bookkeeper[T]) Write(ctx context.Context, b sink.Batch[T]) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if w.writer != w.writers {
 		return errors.New("fenced")
 	}
@@ -57,6 +62,28 @@ func (w *bookkeeper[T]) Write(_ context.Context, b sink.Batch[T]) error {
 		return errCrash
 	}
 	return nil
+}
+
+// The ledger keeps the contract, so that the tests below say something.
+func TestLedger(t *testing.T) {
+	sinktest.Run(t, func(*testing.T) sinktest.Place[string] {
+		broken := false
+		l := &ledger[string]{fail: func(n int64) (before, after bool) { return broken && n%2 == 0, broken && n%2 == 1 }}
+		return sinktest.Place[string]{
+			Sink: l,
+			Read: func() (ids []string, _ error) {
+				for _, entry := range l.entries {
+					_, parts, _ := strings.Cut(entry, " ")
+					ids = append(ids, strings.Fields(strings.NewReplacer("[", " ", "]", " ").Replace(parts))...)
+				}
+				return ids, nil
+			},
+			Break: func() func() {
+				broken = true
+				return func() { broken = false }
+			},
+		}
+	})
 }
 
 // Each batch is in a transactional sink once, whether it fails before or after

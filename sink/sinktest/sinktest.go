@@ -10,7 +10,9 @@
 //
 // It writes batches of a few shapes in order, some of them again as a recovery
 // does, fails and ends Writes where it can, and compares what a reader sees with
-// what the sink's Delivery promises. Failures that only the sink's author can
+// what the sink's Delivery promises. A Transactional sink is asked for its Marker
+// whenever it was opened, and opened again after each failure; batches that it has
+// are not written again, as by an App. Failures that only the sink's author can
 // make happen, one at each step of a Write, are for tests beside it.
 package sinktest
 
@@ -69,6 +71,8 @@ func Run[T any](t *testing.T, fresh func(t *testing.T) Place[T]) {
 		"Open and its ctx":                             opens[T],
 		"elements belong to the caller":                leavesElements[T],
 		"Close leaves no goroutine":                    leavesNothing[T],
+		"the Marker tells what is stored":              marks[T],
+		"a Writer that was replaced stores nothing":    isReplaced[T],
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -149,10 +153,11 @@ func recovers[T any](t *testing.T, c *check[T]) {
 	for range 2 { // there may be something left of the first failure
 		mend := c.Break()
 		err := c.try(context.Background(), w, 2, 50, 50)
-		if err == nil {
+		if err == nil && !c.marked() { // an attempt before may have stored it
 			t.Fatal("Write returned nil where the place was broken")
 		}
 		mend()
+		w = c.afterFailure(w)
 		if err := c.whole(); c.Atomic && err != nil {
 			t.Error(err)
 		}
@@ -182,6 +187,7 @@ func givesUp[T any](t *testing.T, c *check[T]) {
 	if err := c.try(ctx, w, 2, 5, 5); !errors.Is(err, why) && !errors.Is(err, context.Canceled) {
 		t.Errorf("Write returned %v after ctx had ended", err)
 	}
+	w = c.afterFailure(w)
 	if err := c.whole(); c.Atomic && err != nil {
 		t.Error(err)
 	}
@@ -204,6 +210,7 @@ func givesUpWaiting[T any](t *testing.T, c *check[T]) {
 		t.Error("Write returned nil where the place was broken")
 	}
 	mend()
+	w = c.afterFailure(w)
 	c.write(w, 2, 5, 5)
 	c.close(w)
 	c.sees()
@@ -225,6 +232,7 @@ func opens[T any](t *testing.T, c *check[T]) {
 		t.Fatal(err)
 	}
 	cancel()
+	c.mark(w)
 	c.write(w, 1, 2)
 	c.close(w)
 	c.sees()
@@ -259,14 +267,61 @@ func leavesNothing[T any](t *testing.T, c *check[T]) {
 	}
 }
 
+func marks[T any](t *testing.T, c *check[T]) {
+	if !c.marked() {
+		t.Skip("the sink has no Marker")
+	}
+	for i, sizes := range [][]int{{2, 1}, {0}, {3}, {}} { // batches without elements, too
+		w := c.open()
+		c.write(w, i, sizes...)
+		c.close(w)
+	}
+	w := c.open()
+	c.close(w)
+	w = c.open()
+	c.write(w, 4, 1)
+	c.write(w, 5)
+	c.write(w, 6)
+	c.close(w)
+	w = c.open()
+	c.close(w)
+	c.sees()
+}
+
+func isReplaced[T any](t *testing.T, c *check[T]) {
+	if !c.marked() {
+		t.Skip("the sink may have several Writers")
+	}
+	for i, sizes := range [][]int{{2, 1}, {}} {
+		n := 3 * i
+		old := c.open()
+		c.write(old, n, 2, 1)
+		w := c.open()
+		if err := c.prompt(func() error { return old.Write(context.Background(), c.batch(n+1, sizes...)) }); err == nil {
+			t.Error("Write returned nil after another Writer was opened")
+		}
+		c.write(w, n+1, 3)
+		c.close(old)
+		c.write(w, n+2, 1)
+		c.close(w)
+		w = c.open()
+		c.close(w)
+		c.sees()
+	}
+}
+
 // check writes to a place and knows what should be there.
 type check[T any] struct {
 	Place[T]
 	t     *testing.T
 	known [][]string // elements of the batches that are done or may be
+
+	// Of a Transactional sink, by Batch.Number:
+	done  int64 // the last batch that is stored
+	tried int64 // the last batch that may be
 }
 
-var options = sink.Options{Name: "to-1", App: "sinktest"}
+var options = sink.Options{Name: "to-1", App: "sinktest", Checkpoint: "1f3a"}
 
 func (c *check[T]) open() sink.Writer[T] {
 	c.t.Helper()
@@ -274,7 +329,40 @@ func (c *check[T]) open() sink.Writer[T] {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.mark(w)
 	return w
+}
+
+func (c *check[T]) marked() bool { return c.Sink.Delivery() == sink.Transactional }
+
+// mark asks which batch is stored.
+func (c *check[T]) mark(w sink.Writer[T]) {
+	c.t.Helper()
+	if !c.marked() {
+		return
+	}
+	marked, ok := w.(sink.Marked[T])
+	if !ok {
+		c.t.Fatalf("the sink is transactional, but its Writer %T has no Marker", w)
+	}
+	m, err := marked.Marker(context.Background())
+	if err != nil {
+		c.t.Fatalf("Marker: %v", err)
+	}
+	if m.Number < c.done || m.Number > c.tried || m.Number > 0 && m.Checkpoint != options.Checkpoint {
+		c.t.Errorf("Marker is %+v, with batch %d done and %d tried by checkpoint %s", m, c.done, c.tried, options.Checkpoint)
+	}
+	c.done = m.Number
+}
+
+// afterFailure is the Writer that goes on after a Write that returned an error.
+func (c *check[T]) afterFailure(w sink.Writer[T]) sink.Writer[T] {
+	c.t.Helper()
+	if !c.marked() {
+		return w
+	}
+	c.close(w)
+	return c.open()
 }
 
 func (c *check[T]) close(w sink.Writer[T]) {
@@ -297,7 +385,7 @@ func (c *check[T]) ids(n int, sizes ...int) []string {
 
 func (c *check[T]) batch(n int, sizes ...int) sink.Batch[T] {
 	at := time.Date(2024, 5, 1, 10, 0, n, 0, time.UTC)
-	b := sink.Batch[T]{ID: at.Format("2006-01-02T15:04:05.000000000Z"), Time: at}
+	b := sink.Batch[T]{ID: at.Format("2006-01-02T15:04:05.000000000Z"), Time: at, Number: int64(n) + 1}
 	ids := c.ids(n, sizes...)
 	for _, size := range sizes {
 		part := make([]T, size)
@@ -328,7 +416,15 @@ func (c *check[T]) try(ctx context.Context, w sink.Writer[T], n int, sizes ...in
 }
 
 func (c *check[T]) give(ctx context.Context, w sink.Writer[T], b sink.Batch[T]) error {
-	return c.prompt(func() error { return w.Write(ctx, b) })
+	if c.marked() && b.Number <= c.done {
+		return nil // as an App does
+	}
+	c.tried = max(c.tried, b.Number)
+	err := c.prompt(func() error { return w.Write(ctx, b) })
+	if err == nil {
+		c.done = b.Number
+	}
+	return err
 }
 
 // prompt calls f and fails if it does not return.

@@ -1,0 +1,215 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/godstream/godstream/sink"
+)
+
+// transactionVersion is the first with offset requests that wait for
+// transactions to end.
+var transactionVersion = sarama.V2_5_0_0
+
+// abortTimeout is how long a failed Write tries to end its transaction, for which
+// readers would wait otherwise.
+const abortTimeout = 2 * time.Second
+
+// transactions sets what the client is told about transactions. A request is
+// tried a few times in a row; that is repeated where the request comes from, which
+// knows the reason then.
+func (c SinkConfig) transactions(s *sarama.Config, l *link) {
+	t := &s.Producer.Transaction
+	if l != nil {
+		t.ID = l.id
+	}
+	// Not less than the client's own timeouts, so that it is never the broker who
+	// ends a transaction that the sink still works on.
+	t.Timeout = min(max(c.WriteTimeout, 10*time.Second), math.MaxInt32*time.Millisecond)
+	t.Retry.Max = 3
+	t.Retry.BackoffFunc = l.pause(10*time.Millisecond, func(retries, _ int) time.Duration { return 10 * time.Millisecond << retries })
+}
+
+// exact is the [sink.Marked] of a transactional sink.
+type exact[T any] struct {
+	writer[T]
+	group      string // whose offset is the number of a batch
+	checkpoint string
+}
+
+var errClosed = errors.New("kafka: a Write has failed; the sink must be opened again")
+
+func openExact[T any](ctx context.Context, w writer[T], o sink.Options) (sink.Writer[T], error) {
+	e := &exact[T]{w, "godstream." + o.App + "." + o.Name, o.Checkpoint}
+	e.id, e.ready = o.App+"/"+o.Name, e.mine
+	if err := e.connect(ctx, e.config.ConnectTimeout); err != nil {
+		return nil, e.explain(err)
+	}
+	return e, nil
+}
+
+// mine looks at the marker before the producer begins, which ends any other with
+// the same name: one that was not meant must not be harmed.
+func (e *exact[T]) mine(ctx context.Context, s *session) error {
+	m, err := e.marker(ctx, s, false)
+	if err != nil || m.Number == 0 || m.Checkpoint == e.checkpoint {
+		return err
+	}
+	return fmt.Errorf("kafka: topic %s: what is there of %s was stored by a program with checkpoint %s, this one's is %s; go on with that checkpoint, or give the App or the output another name; to begin anew, delete the consumer group %q",
+		e.config.Topic, e.id, m.Checkpoint, e.checkpoint, e.group)
+}
+
+// Marker implements [sink.Marked].
+func (e *exact[T]) Marker(ctx context.Context) (sink.Marker, error) {
+	if e.link == nil {
+		return sink.Marker{}, errClosed
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, e.config.ConnectTimeout, errNoAnswer)
+	defer cancel()
+	s := e.link.session
+	defer context.AfterFunc(ctx, s.dialer.shut)()
+	m, err := e.marker(ctx, s, true)
+	return m, e.explain(err)
+}
+
+func (e *exact[T]) marker(ctx context.Context, s *session, stable bool) (sink.Marker, error) {
+	at := spot{e.config.Topic, 0}
+	found, err := s.committed(ctx, e.group, []spot{at}, stable)
+	if errors.As(err, new(sarama.PacketEncodingError)) {
+		err = fmt.Errorf("%w; a transactional sink needs Kafka %v or later", err, transactionVersion)
+	}
+	return sink.Marker{Checkpoint: found[at].note, Number: found[at].offset}, err
+}
+
+// Write implements [sink.Marked].
+func (e *exact[T]) Write(ctx context.Context, b sink.Batch[T]) error {
+	return e.explain(e.attempt(ctx, func(ctx context.Context) error {
+		if e.link == nil {
+			return errClosed
+		}
+		complete := false
+		defer func() {
+			if !complete && ctx.Err() == nil {
+				e.abort(ctx)
+			}
+		}()
+		err := e.begin(b.Number)
+		if err == nil {
+			err = e.send(ctx, b)
+		}
+		if err == nil && ctx.Err() != nil {
+			err = e.late(ctx, e.link.trouble.Load())
+		}
+		if err != nil {
+			return err
+		}
+		complete = true
+		return e.commit(ctx)
+	}))
+}
+
+// begin begins the transaction of a batch.
+func (e *exact[T]) begin(number int64) error {
+	p := e.link.producer
+	err := p.BeginTxn()
+	if err == nil {
+		err = p.AddOffsetsToTxn(map[string][]*sarama.PartitionOffsetMetadata{
+			e.config.Topic: {{Offset: number, LeaderEpoch: -1, Metadata: &e.checkpoint}},
+		}, e.group)
+	}
+	if err != nil {
+		return fmt.Errorf("kafka: write to %s: begin a transaction: %w", e.config.Topic, plain(err))
+	}
+	return nil
+}
+
+// commit makes the transaction last. When it fails, nobody knows whether it did.
+func (e *exact[T]) commit(ctx context.Context) error {
+	var why *error
+	for {
+		err := e.link.finish(ctx, e.link.producer.CommitTxn)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return e.late(ctx, why)
+		case e.link.lost() || e.link.rushed():
+			return fmt.Errorf("kafka: write to %s: commit the transaction: %w", e.config.Topic, plain(err))
+		}
+		why = &err
+	}
+}
+
+// abort takes back what was sent. If it fails, the next Open does it, or Kafka
+// when the transaction has lasted too long.
+func (e *exact[T]) abort(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, abortTimeout)
+	defer cancel()
+	_ = e.link.finish(ctx, e.link.producer.AbortTxn)
+}
+
+// finish ends the transaction; the end of ctx ends the link first.
+func (l *link) finish(ctx context.Context, end func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- end() }()
+	late := ctx.Done()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-l.producer.Successes(): // of a batch that was given up
+		case <-l.producer.Errors():
+		case <-late:
+			l.session.dialer.shut()
+			late = nil
+		}
+	}
+}
+
+// lost says whether the transaction can't be committed any more.
+func (l *link) lost() bool {
+	return l.producer != nil && l.producer.TxnStatus()&sarama.ProducerTxnFlagInError != 0
+}
+
+// rushed says whether there are no pauses between attempts any more.
+func (l *link) rushed() bool { return time.Now().UnixNano() >= l.rush.Load() }
+
+// explain tells an error of Kafka's that is about transactions so that the user
+// knows what to do.
+func (e *exact[T]) explain(err error) error {
+	say := func(format string, args ...any) error {
+		return line{"kafka: write to " + e.config.Topic + ": " + fmt.Sprintf(format, args...), err}
+	}
+	switch {
+	case errors.Is(err, sarama.ErrProducerFenced), errors.Is(err, sarama.ErrInvalidProducerEpoch):
+		return say("another program with the same App and sink name is running, and has taken over the transactional.id %q; give the App or the output another name (it may also be that this program stood still for longer than WriteTimeout, %v)", e.id, e.config.WriteTimeout)
+	case errors.Is(err, sarama.ErrTransactionalIDAuthorizationFailed):
+		return say("this user may not write with the transactional.id %q (operations Write and Describe)", e.id)
+	case errors.Is(err, sarama.ErrGroupAuthorizationFailed):
+		return say("this user may not use the consumer group %q (operation Read), where the number of the last batch is kept", e.group)
+	case errors.Is(err, sarama.ErrInvalidTransactionTimeout):
+		return say("WriteTimeout is %v, and Kafka's transaction.max.timeout.ms allows no transaction that long", e.config.WriteTimeout)
+	}
+	return err
+}
+
+// TransactionCoordinator of a link that has ended is nobody, once and for all.
+func (c patient) TransactionCoordinator(id string) (*sarama.Broker, error) {
+	if c.link.session.dialer.life.Err() != nil {
+		return nil, sarama.PacketEncodingError{Info: errShut.Error()}
+	}
+	return c.Client.TransactionCoordinator(id)
+}
+
+// Coordinator is like TransactionCoordinator, of a group.
+func (c patient) Coordinator(group string) (*sarama.Broker, error) {
+	if c.link.session.dialer.life.Err() != nil {
+		return nil, sarama.PacketEncodingError{Info: errShut.Error()}
+	}
+	return c.Client.Coordinator(group)
+}
