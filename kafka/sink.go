@@ -183,8 +183,12 @@ func (c SinkConfig) client(l *link) *sarama.Config {
 	// So many attempts that they last until the rush, and are soon over then: what
 	// Kafka refuses for a while fails with its reason, not as an answer that is late.
 	least := max(p.Retry.Backoff, beforeRush(c.WriteTimeout)/10_000, time.Millisecond)
+	grows := p.Retry.BackoffFunc
 	p.Retry.Max = 1 + int((beforeRush(c.WriteTimeout)+least-1)/least)
-	p.Retry.BackoffFunc = l.pause(least, p.Retry.BackoffFunc)
+	if c.Transactional {
+		p.Retry.Max, least, grows = c.fewRetries(p.Retry.Backoff)
+	}
+	p.Retry.BackoffFunc = l.pause(least, grows)
 	p.Transaction.Retry.BackoffFunc = l.pause(p.Transaction.Retry.Backoff, p.Transaction.Retry.BackoffFunc)
 	if c.Transactional {
 		c.transactions(&s, l)
@@ -281,6 +285,7 @@ type link struct {
 	id       string // of transactions, "" without
 	session  *session
 	producer sarama.AsyncProducer
+	onTheWay int                   // messages that were sent and not answered
 	rush     atomic.Int64          // when pauses end, in ns since the epoch
 	trouble  atomic.Pointer[error] // that the batch in hand had last
 }
@@ -444,20 +449,21 @@ func (w *writer[T]) reconnect(ctx context.Context) error {
 
 // send sends the messages of a batch and waits until all are acknowledged.
 func (w *writer[T]) send(ctx context.Context, b sink.Batch[T]) error {
-	producer, onTheWay := w.link.producer, 0
-	w.link.begin(w.config.WriteTimeout)
+	link, producer := w.link, w.link.producer
+	link.begin(w.config.WriteTimeout)
 	// step sends m, or handles one answer.
 	step := func(to chan<- *sarama.ProducerMessage, m *sarama.ProducerMessage) (sent bool, err error) {
 		select {
 		case to <- m:
-			onTheWay++
+			link.onTheWay++
 			return true, nil
 		case <-producer.Successes():
-			onTheWay--
+			link.onTheWay--
 		case e := <-producer.Errors():
+			link.onTheWay--
 			return false, w.refused(e)
 		case <-ctx.Done():
-			return false, w.late(ctx, w.link.trouble.Load())
+			return false, w.late(ctx, link.trouble.Load())
 		}
 		return false, nil
 	}
@@ -474,7 +480,7 @@ func (w *writer[T]) send(ctx context.Context, b sink.Batch[T]) error {
 			}
 		}
 	}
-	for onTheWay > 0 {
+	for link.onTheWay > 0 {
 		if _, err := step(nil, nil); err != nil {
 			return err
 		}

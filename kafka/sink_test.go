@@ -166,6 +166,8 @@ type wire struct {
 	mute      atomic.Bool // lets no answer through
 	swallow   atomic.Bool // breaks a connection where the next answer should come
 	swallowed atomic.Int64
+	left      atomic.Int64 // answers until trouble
+	trouble   func()
 }
 
 func (w *wire) Dial(network, addr string) (net.Conn, error) {
@@ -188,6 +190,9 @@ type wireConn struct {
 
 func (c *wireConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if n > 0 && c.wire.left.Add(-1) == 0 {
+		c.wire.trouble()
+	}
 	if c.wire.mute.Load() {
 		<-c.closed
 		return 0, net.ErrClosed

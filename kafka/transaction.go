@@ -35,6 +35,17 @@ func (c SinkConfig) transactions(s *sarama.Config, l *link) {
 	t.Retry.BackoffFunc = l.pause(10*time.Millisecond, func(retries, _ int) time.Duration { return 10 * time.Millisecond << retries })
 }
 
+// fewRetries is how often messages are sent again and after which pauses, which
+// last until the rush. When a transaction is lost, the client tries them again all
+// the same, so there can't be many attempts, as there are otherwise.
+func (c SinkConfig) fewRetries(backoff time.Duration) (limit int, least time.Duration, grows func(int, int) time.Duration) {
+	const growth, all = 1.3, 2000 // the sum of growth^n is more
+	least = max(backoff, beforeRush(c.WriteTimeout)/all, time.Millisecond)
+	return 24, least, func(retries, _ int) time.Duration {
+		return time.Duration(float64(least) * math.Pow(growth, float64(retries)))
+	}
+}
+
 // exact is the [sink.Marked] of a transactional sink.
 type exact[T any] struct {
 	writer[T]
@@ -102,6 +113,9 @@ func (e *exact[T]) Write(ctx context.Context, b sink.Batch[T]) error {
 		if err == nil {
 			err = e.send(ctx, b)
 		}
+		if errors.Is(err, sarama.ErrTransactionNotReady) && e.link.lost() && e.link.drain(ctx) {
+			err = e.commit(ctx) // can't: it tells what happened before
+		}
 		if err == nil && ctx.Err() != nil {
 			err = e.late(ctx, e.link.trouble.Load())
 		}
@@ -150,25 +164,29 @@ func (e *exact[T]) commit(ctx context.Context) error {
 func (e *exact[T]) abort(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, abortTimeout)
 	defer cancel()
-	_ = e.link.finish(ctx, e.link.producer.AbortTxn)
+	if e.link.drain(ctx) { // the client must not be told to abort before
+		_ = e.link.finish(ctx, e.link.producer.AbortTxn)
+	}
+}
+
+// drain waits for the answers to what was sent, unless ctx ends.
+func (l *link) drain(ctx context.Context) bool {
+	for l.onTheWay > 0 {
+		select {
+		case <-l.producer.Successes():
+		case <-l.producer.Errors():
+		case <-ctx.Done():
+			return false
+		}
+		l.onTheWay--
+	}
+	return true
 }
 
 // finish ends the transaction; the end of ctx ends the link first.
 func (l *link) finish(ctx context.Context, end func() error) error {
-	ended := make(chan error, 1)
-	go func() { ended <- end() }()
-	late := ctx.Done()
-	for {
-		select {
-		case err := <-ended:
-			return err
-		case <-l.producer.Successes(): // of a batch that was given up
-		case <-l.producer.Errors():
-		case <-late:
-			l.session.dialer.shut()
-			late = nil
-		}
-	}
+	defer context.AfterFunc(ctx, l.session.dialer.shut)()
+	return end()
 }
 
 // lost says whether the transaction can't be committed any more.
@@ -186,7 +204,7 @@ func (e *exact[T]) explain(err error) error {
 		return line{"kafka: write to " + e.config.Topic + ": " + fmt.Sprintf(format, args...), err}
 	}
 	switch {
-	case errors.Is(err, sarama.ErrProducerFenced), errors.Is(err, sarama.ErrInvalidProducerEpoch):
+	case errors.Is(err, sarama.ErrProducerFenced), errors.Is(err, sarama.ErrInvalidProducerEpoch), errors.Is(err, sarama.ErrInvalidTxnState):
 		return say("another program with the same App and sink name is running, and has taken over the transactional.id %q; give the App or the output another name (it may also be that this program stood still for longer than WriteTimeout, %v)", e.id, e.config.WriteTimeout)
 	case errors.Is(err, sarama.ErrTransactionalIDAuthorizationFailed):
 		return say("this user may not write with the transactional.id %q (operations Write and Describe)", e.id)
