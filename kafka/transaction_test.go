@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -160,44 +161,47 @@ func TestTransactionWhereAnswersAreLost(t *testing.T) {
 	for _, mute := range []bool{false, true} {
 		t.Run(fmt.Sprint("for good=", mute), func(t *testing.T) {
 			t.Parallel()
-			b := start(t, map[string]int{"out": 1})
-			var want []string
-			unknown, batch := 0, int64(0)
-			for answers := int64(1); answers <= 8; answers++ { // a batch needs five
-				var wire wire
-				c := exactly(b.Addrs(), "out")
-				c.Client = wire.through()
-				if mute {
-					c.WriteTimeout = time.Second
-				}
-				w, number := openExact(t, c, textMessages)
-				require.Equal(t, batch, number)
-				batch++
-				elements := numbered(fmt.Sprint("b", batch, "."), 20)
-				want = append(want, elements...)
-				wire.trouble = func() { wire.mute.Store(mute); wire.swallow.Store(!mute) }
-				wire.left.Store(answers)
-				err := w.Write(context.Background(), numberedBatch(batch, elements))
-				if !mute {
-					require.NoError(t, err)
-				}
-				require.NoError(t, w.Close())
-				if err != nil {
-					w, number = openExact(t, exactly(b.Addrs(), "out"), textMessages)
-					if number == batch {
-						unknown++
-					} else {
-						require.Equal(t, batch-1, number)
-						require.NoError(t, w.Write(context.Background(), numberedBatch(batch, elements)))
-					}
-					require.NoError(t, w.Close())
-				}
-				requireStored(t, b.Addrs(), "out", want...)
-			}
-			if mute {
-				require.Positive(t, unknown, "no batch was stored whose Write failed")
-			}
+			lost(t, start(t, map[string]int{"out": 1}).Addrs(), "out", mute)
 		})
+	}
+}
+
+func lost(t *testing.T, addrs []string, topic string, mute bool) {
+	var want []string
+	unknown, batch := 0, int64(0)
+	for answers := int64(1); answers <= 6; answers++ { // a batch needs five
+		var wire wire
+		c := exactly(addrs, topic)
+		c.Client = wire.through()
+		if mute {
+			c.WriteTimeout = time.Second
+		}
+		w, number := openExact(t, c, textMessages)
+		require.Equal(t, batch, number)
+		batch++
+		elements := numbered(fmt.Sprint("b", batch, "."), 20)
+		want = append(want, elements...)
+		wire.trouble = func() { wire.mute.Store(mute); wire.swallow.Store(!mute) }
+		wire.left.Store(answers)
+		err := w.Write(context.Background(), numberedBatch(batch, elements))
+		if !mute {
+			require.NoError(t, err)
+		}
+		require.NoError(t, w.Close())
+		if err != nil {
+			w, number = openExact(t, exactly(addrs, topic), textMessages)
+			if number == batch {
+				unknown++
+			} else {
+				require.Equal(t, batch-1, number)
+				require.NoError(t, w.Write(context.Background(), numberedBatch(batch, elements)))
+			}
+			require.NoError(t, w.Close())
+		}
+		requireStored(t, addrs, topic, want...)
+	}
+	if mute {
+		require.Positive(t, unknown, "no batch was stored whose Write failed")
 	}
 }
 
@@ -233,31 +237,35 @@ func TestTransactionOfAZombie(t *testing.T) {
 	for _, at := range []string{"before a batch", "z0", "z1500", "z2999"} {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
-			b := start(t, map[string]int{"out": 1})
-			var other sink.Writer[string]
-			replace := func() { other, _ = openExact(t, exactly(b.Addrs(), "out"), textMessages) }
-			zombie, _ := openExact(t, exactly(b.Addrs(), "out"), func(s string) (kafka.Message, error) {
-				if s == at {
-					replace()
-				}
-				return kafka.Message{Value: []byte(s)}, nil
-			})
-			require.NoError(t, zombie.Write(context.Background(), numberedBatch(1, []string{"a"})))
-			if at == "before a batch" {
-				replace()
-			}
-			began := time.Now()
-			err := zombie.Write(context.Background(), numberedBatch(2, numbered("z", 3000)))
-			require.ErrorContains(t, err, `kafka: write to out: another program with the same App and sink name is running, and has taken over the transactional.id "app/counts"`)
-			require.Less(t, time.Since(began), 5*time.Second)
-			require.ErrorContains(t, zombie.Write(context.Background(), numberedBatch(2)), "a Write has failed")
-
-			require.NoError(t, other.Write(context.Background(), numberedBatch(2, []string{"b"})))
-			_, number := openExact(t, exactly(b.Addrs(), "out"), textMessages)
-			require.EqualValues(t, 2, number)
-			requireStored(t, b.Addrs(), "out", "a", "b")
+			replaced(t, start(t, map[string]int{"out": 1}).Addrs(), "out", at)
 		})
 	}
+}
+
+// replaced opens a sink a second time, at an element of the first.
+func replaced(t *testing.T, addrs []string, topic, at string) {
+	var other sink.Writer[string]
+	replace := func() { other, _ = openExact(t, exactly(addrs, topic), textMessages) }
+	zombie, _ := openExact(t, exactly(addrs, topic), func(s string) (kafka.Message, error) {
+		if s == at {
+			replace()
+		}
+		return kafka.Message{Value: []byte(s)}, nil
+	})
+	require.NoError(t, zombie.Write(context.Background(), numberedBatch(1, []string{"a"})))
+	if at == "before a batch" {
+		replace()
+	}
+	began := time.Now()
+	err := zombie.Write(context.Background(), numberedBatch(2, numbered("z", 3000)))
+	require.ErrorContains(t, err, "kafka: write to "+topic+`: another program with the same App and sink name is running, and has taken over the transactional.id "app/counts"`)
+	require.Less(t, time.Since(began), 9*time.Second)
+	require.ErrorContains(t, zombie.Write(context.Background(), numberedBatch(2)), "a Write has failed")
+
+	require.NoError(t, other.Write(context.Background(), numberedBatch(2, []string{"b"})))
+	_, number := openExact(t, exactly(addrs, topic), textMessages)
+	require.EqualValues(t, 2, number)
+	requireStored(t, addrs, topic, "a", "b")
 }
 
 // TestTransactionOfAnotherCheckpoint: a program that was started by mistake must
@@ -376,78 +384,81 @@ func TestExactlyOnce(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	for program := range 4 {
-		b := start(t, map[string]int{"in": 2, "out": 2})
-		p := producer(t, b.Addrs())
-		totals := map[string]int{}
-		var want []string // each total when its batch is done
-		for second := range 12 {
-			seen := map[string]bool{}
-			for range rng.IntN(5) {
-				n := rng.IntN(100)
-				key := strconv.Itoa(n % 3)
-				totals[key] += n
-				seen[key] = true
-				at := time.Unix(1_700_000_000+int64(second), 0)
-				require.NoError(t, p.ProduceSync(context.Background(), &kgo.Record{Topic: "in", Partition: int32(n % 2), Value: []byte(strconv.Itoa(n)), Timestamp: at}).FirstErr())
-			}
-			for key := range seen {
-				want = append(want, fmt.Sprint(second, " ", key, " ", totals[key]))
-			}
-		}
-		calls, retries, fails := 0, rng.IntN(2), 0
-		fail := func() (before, after bool) {
-			calls++
-			before, after = rng.IntN(5) == 0, rng.IntN(5) == 0
-			if calls > 40 { // enough
-				before, after = false, false
-			}
-			if before || after {
-				fails++
-			}
-			return before, after
-		}
-		message := func(c stream.Pair[string, int]) (kafka.Message, error) {
-			return kafka.Message{Key: []byte(c.Key), Value: []byte(strconv.Itoa(c.Value))}, nil
-		}
-		store := checkpointtest.NewFaulty(1)
-		for restarts := 0; ; restarts++ {
-			app, err := stream.GetOrCreate(store, func() (*stream.App, error) {
-				app := stream.New(stream.Config{Name: "totals", Interval: time.Second, Ticks: stream.Replay, Partitions: 1 + rng.IntN(3),
-					Retries: retries, RetryBackoff: 1, SaveEvery: []time.Duration{1, time.Hour}[rng.IntN(2)]})
-				in := stream.Map(stream.From(app, kafka.Source(kafka.Config{Brokers: b.Addrs(), Client: quick()}, "in")), func(r kafka.Record) int {
-					n, _ := strconv.Atoi(string(r.Value))
-					return n
-				})
-				keyed := stream.KeyBy(in, func(n int) string { return strconv.Itoa(n % 3) })
-				out, _ := stream.MapWithState(stream.ReduceByKey(keyed, func(a, b int) int { return a + b }),
-					func(key string, n stream.Opt[int], s *stream.State[int]) stream.Opt[stream.Pair[string, int]] {
-						total, _ := s.Get()
-						total += n.Value
-						s.Update(total)
-						return stream.Some(stream.P(key, total))
-					})
-				to := kafka.Sink(exactly(b.Addrs(), "out"), message)
-				stream.To(out, sink.Sink[stream.Pair[string, int]](crashing[stream.Pair[string, int]]{to, fail}), stream.Name("totals"))
-				return app, nil
-			})
-			require.NoError(t, err)
-			err = app.Run(context.Background())
-			if err == nil {
-				t.Logf("program %d: %d failures, %d restarts", program, fails, restarts)
-				break
-			}
-			require.ErrorIs(t, err, errCrash)
-		}
-		records, err := stored(b.Addrs(), "out")
-		require.NoError(t, err)
-		var got []string
-		for _, r := range records {
-			second := r.Timestamp.Unix() - 1_700_000_000 - 1 // the batch has the time of its end
-			got = append(got, fmt.Sprint(second, " ", string(r.Key), " ", string(r.Value)))
-		}
-		slices.Sort(want)
-		slices.Sort(got)
-		require.Equal(t, want, got)
+	for range 4 {
+		exactlyOnce(t, rng, start(t, map[string]int{"in": 2, "out": 2}).Addrs(), "in", "out")
 	}
+}
+
+func exactlyOnce(t *testing.T, rng *rand.Rand, addrs []string, from, to string) {
+	p := producer(t, addrs)
+	totals := map[string]int{}
+	var want []string // each total when its batch is done
+	for second := range 12 {
+		seen := map[string]bool{}
+		for range rng.IntN(5) {
+			n := rng.IntN(100)
+			key := strconv.Itoa(n % 3)
+			totals[key] += n
+			seen[key] = true
+			at := time.Unix(1_700_000_000+int64(second), 0)
+			require.NoError(t, p.ProduceSync(context.Background(), &kgo.Record{Topic: from, Partition: int32(n % 2), Value: []byte(strconv.Itoa(n)), Timestamp: at}).FirstErr())
+		}
+		for key := range seen {
+			want = append(want, fmt.Sprint(second, " ", key, " ", totals[key]))
+		}
+	}
+	calls, retries, fails := 0, rng.IntN(2), 0
+	fail := func() (before, after bool) {
+		calls++
+		before, after = rng.IntN(5) == 0, rng.IntN(5) == 0
+		if calls > 40 { // enough
+			before, after = false, false
+		}
+		if before || after {
+			fails++
+		}
+		return before, after
+	}
+	message := func(c stream.Pair[string, int]) (kafka.Message, error) {
+		return kafka.Message{Key: []byte(c.Key), Value: []byte(strconv.Itoa(c.Value))}, nil
+	}
+	store := checkpointtest.NewFaulty(1)
+	for restarts := 0; ; restarts++ {
+		app, err := stream.GetOrCreate(store, func() (*stream.App, error) {
+			app := stream.New(stream.Config{Name: "totals", Interval: time.Second, Ticks: stream.Replay, Partitions: 1 + rng.IntN(3),
+				Retries: retries, RetryBackoff: 1, SaveEvery: []time.Duration{1, time.Hour}[rng.IntN(2)], Logger: slog.New(slog.DiscardHandler)})
+			in := stream.Map(stream.From(app, kafka.Source(kafka.Config{Brokers: addrs, Client: quick()}, from)), func(r kafka.Record) int {
+				n, _ := strconv.Atoi(string(r.Value))
+				return n
+			})
+			keyed := stream.KeyBy(in, func(n int) string { return strconv.Itoa(n % 3) })
+			sums, _ := stream.MapWithState(stream.ReduceByKey(keyed, func(a, b int) int { return a + b }),
+				func(key string, n stream.Opt[int], s *stream.State[int]) stream.Opt[stream.Pair[string, int]] {
+					total, _ := s.Get()
+					total += n.Value
+					s.Update(total)
+					return stream.Some(stream.P(key, total))
+				})
+			out := kafka.Sink(exactly(addrs, to), message)
+			stream.To(sums, sink.Sink[stream.Pair[string, int]](crashing[stream.Pair[string, int]]{out, fail}), stream.Name("totals"))
+			return app, nil
+		})
+		require.NoError(t, err)
+		err = app.Run(context.Background())
+		if err == nil {
+			t.Logf("%d failures, %d restarts", fails, restarts)
+			break
+		}
+		require.ErrorIs(t, err, errCrash)
+	}
+	records, err := stored(addrs, to)
+	require.NoError(t, err)
+	var got []string
+	for _, r := range records {
+		second := r.Timestamp.Unix() - 1_700_000_000 - 1 // the batch has the time of its end
+		got = append(got, fmt.Sprint(second, " ", string(r.Key), " ", string(r.Value)))
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	require.Equal(t, want, got)
 }
