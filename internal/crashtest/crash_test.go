@@ -90,6 +90,24 @@ func (p *process) wait(t *testing.T, rest string) (killed, reached bool) {
 	return killed, strings.Contains(rest, ended)
 }
 
+// end sends a signal after a time, and waits.
+func (p *process) end(t *testing.T, after time.Duration, signal os.Signal) (killed, reached bool) {
+	t.Helper()
+	rest := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(p.lines)
+		rest <- string(text)
+	}()
+	var text string
+	select {
+	case text = <-rest:
+	case <-time.After(after):
+		require.NoError(t, p.cmd.Process.Signal(signal))
+		text = <-rest
+	}
+	return p.wait(t, text)
+}
+
 // result is what a program has written: the outputs of each batch, by output and
 // time, and the files. Several whole lines of one output of a batch must agree.
 type result map[string]string
@@ -288,11 +306,10 @@ func TestKilledAtEveryPlace(t *testing.T) {
 	}
 }
 
-// TestKilledAtRandomInstants starts programs and kills them between their first
-// word and their last, again and again until they reach the end. Only kills in
-// between count.
-func TestKilledAtRandomInstants(t *testing.T) {
-	want, budget := 40, 4*time.Second // or as many as a slow machine can
+// howOften is how many kills there are to be, or as many as a slow machine can do
+// in a time, and what chooses their instants.
+func howOften(t *testing.T, kills int) (want int, budget time.Duration, rng *rand.Rand) {
+	want, budget = kills, 4*time.Second
 	if text := os.Getenv("GODSTREAM_KILLS"); text != "" {
 		n, err := strconv.Atoi(text)
 		require.NoError(t, err, "GODSTREAM_KILLS")
@@ -305,7 +322,14 @@ func TestKilledAtRandomInstants(t *testing.T) {
 		seed = n
 	}
 	t.Logf("GODSTREAM_SEED=%d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	return want, budget, rand.New(rand.NewPCG(seed, 0))
+}
+
+// TestKilledAtRandomInstants starts programs and kills them between their first
+// word and their last, again and again until they reach the end. Only kills in
+// between count.
+func TestKilledAtRandomInstants(t *testing.T) {
+	want, budget, rng := howOften(t, 40)
 	begin := time.Now()
 	kills, stops, late, runs := 0, 0, 0, 0
 	for kills < want && time.Since(begin) < budget {
@@ -333,24 +357,12 @@ func TestKilledAtRandomInstants(t *testing.T) {
 				story = append(story, fmt.Sprintf("%v: %v after %v", s, map[bool]string{false: "killed", true: "stopped"}[gently], after))
 				p := start(t, dir, s, "")
 				p.until(t, began)
-				rest := make(chan string, 1)
-				go func() {
-					text, _ := io.ReadAll(p.lines)
-					rest <- string(text)
-				}()
-				var text string
-				select {
-				case text = <-rest:
-				case <-time.After(after):
-					if gently {
-						require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-					} else {
-						require.NoError(t, p.cmd.Process.Kill())
-					}
-					text = <-rest
+				signal := syscall.SIGKILL
+				if gently {
+					signal = syscall.SIGTERM
 				}
 				var killed bool
-				killed, reached = p.wait(t, text)
+				killed, reached = p.end(t, after, signal)
 				switch {
 				case killed && !reached:
 					kills++

@@ -49,7 +49,7 @@ func tweets() (all []tweet) {
 
 // settings is how the program runs, which must not show in what it writes.
 type settings struct {
-	source     string // "function", "kafka" or "live"
+	source     string // "function", "kafka", "live" or, with its broker in another process, "broker"
 	store      bool   // there is a checkpoint
 	partitions int
 	workers    int
@@ -99,8 +99,11 @@ func (s settings) run(ctx context.Context, dir string) error {
 	}
 	defer lines.Close()
 	build := func() (*stream.App, error) {
-		if s.source == "live" {
+		switch s.source {
+		case "live":
 			return s.live(lines), nil
+		case "broker":
+			return s.totals(os.Getenv("CRASHTEST_BROKER")), nil
 		}
 		app := stream.New(stream.Config{Name: "crashtest", Interval: time.Second, Ticks: stream.Replay, Partitions: s.partitions, Workers: s.workers, SaveEvery: s.saveEvery})
 		var in stream.Stream[tweet]
