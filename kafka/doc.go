@@ -1,4 +1,4 @@
-// Package kafka reads streams from Kafka topics.
+// Package kafka reads streams from Kafka topics, and writes them to topics.
 //
 //	messages := stream.From(app, kafka.Source(kafka.Config{
 //		Brokers: []string{"localhost:9092"},
@@ -12,6 +12,8 @@
 // ones are not seen. A broker that goes away and comes back is logged; nothing
 // is lost and nothing comes twice by it. Package embedded is a broker inside
 // the process, to try things with.
+//
+// Sink writes a stream to a topic, with [SinkConfig.Transactional] exactly once.
 //
 // TLS, SASL and everything else that the client can be told goes through
 // [Config.Client]:

@@ -40,8 +40,9 @@ type SinkConfig struct {
 	WriteTimeout time.Duration
 
 	// Transactional shows each batch exactly once to those who read committed
-	// records only, as a Source does: a batch is one transaction. It needs a
-	// program with a checkpoint and Kafka 2.5 or later.
+	// records only, as a Source does: a batch is one transaction, which they see
+	// as a whole, a moment after it is done. It needs a program with a checkpoint
+	// (stream.GetOrCreate) and Kafka 2.5 or later.
 	//
 	// The transaction also holds the number of the batch, as the offset that the
 	// consumer group "godstream.APP.SINK" commits for partition 0 of Topic. APP is
@@ -52,7 +53,8 @@ type SinkConfig struct {
 	// Kafka forgets the offsets of a group that commits nothing for
 	// offsets.retention.minutes (7 days, unless the broker says otherwise). A
 	// program that was stopped for longer does not start again, since it can't
-	// know what is stored.
+	// know what is stored; nor does one with an old copy of its checkpoint. To
+	// begin anew, delete the group and the checkpoint.
 	//
 	// WriteTimeout is the longest that a transaction may last; the broker's
 	// transaction.max.timeout.ms (15 min) must not be less. When a program was
@@ -64,7 +66,8 @@ type SinkConfig struct {
 	// Producer.MaxMessageBytes, Kafka's version. It is copied, not changed. Nil
 	// means [Defaults]. What it says about acknowledgements, idempotence,
 	// transactions, partitions, flushing and the number of retries does not count;
-	// Producer.Retry.Backoff is the shortest pause between two of them.
+	// Producer.Retry.Backoff is the shortest pause between two of them. For
+	// Transactional, a version below 2.5 means that.
 	Client *sarama.Config
 }
 

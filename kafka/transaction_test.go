@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,9 +20,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/godstream/godstream/checkpoint"
 	"github.com/godstream/godstream/checkpoint/checkpointtest"
 	"github.com/godstream/godstream/kafka"
+	"github.com/godstream/godstream/kafka/embedded"
 	"github.com/godstream/godstream/sink"
+	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
 )
 
@@ -461,4 +466,57 @@ func exactlyOnce(t *testing.T, rng *rand.Rand, addrs []string, from, to string) 
 	slices.Sort(want)
 	slices.Sort(got)
 	require.Equal(t, want, got)
+}
+
+// The input goes through two programs with one checkpoint: the second goes on where
+// the first was stopped, and each total is in the topic once.
+func ExampleSinkConfig_transactional() {
+	broker, err := embedded.Start(embedded.Config{Topics: map[string]int{"totals": 1}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer broker.Close()
+	dir, err := os.MkdirTemp("", "totals")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	sold := [][]int{{3, 4}, {5}, {1, 1}}
+	for _, batches := range [][][]int{sold[:2], sold} {
+		app, err := stream.GetOrCreate(checkpoint.Dir(dir), func() (*stream.App, error) {
+			app := stream.New(stream.Config{Name: "shop", Ticks: stream.Step, Logger: slog.New(slog.DiscardHandler)})
+			tea := stream.KeyBy(stream.From(app, source.Queue(batches...)), func(int) string { return "tea" })
+			totals := stream.UpdateStateByKey(tea, func(sold []int, total stream.Opt[int]) stream.Opt[int] {
+				for _, n := range sold {
+					total.Value += n
+				}
+				return stream.Some(total.Value)
+			})
+			to := kafka.SinkConfig{Brokers: broker.Addrs(), Topic: "totals", Transactional: true}
+			stream.To(totals, kafka.Sink(to, func(p stream.Pair[string, int]) (kafka.Message, error) {
+				return kafka.Message{Key: []byte(p.Key), Value: strconv.AppendInt(nil, int64(p.Value), 10)}, nil
+			}), stream.Name("totals"))
+			return app, nil
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := app.Run(context.Background()); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	back := stream.New(stream.Config{Ticks: stream.Replay, Logger: slog.New(slog.DiscardHandler)})
+	stream.ForEach(stream.From(back, kafka.Source(kafka.Config{Brokers: broker.Addrs()}, "totals")), func(r kafka.Record) error {
+		_, err := fmt.Println(string(r.Key), string(r.Value))
+		return err
+	})
+	if err := back.Run(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// tea 7
+	// tea 12
+	// tea 14
 }
