@@ -221,27 +221,31 @@ func (w *wire) through() *sarama.Config {
 // not know of is sent again, and must not be there twice, nor in another order.
 func TestSinkSendsOnceWhenAnswersAreLost(t *testing.T) {
 	t.Parallel()
-	var w wire
-	troubled(t, start(t, map[string]int{"out": 2}), &w, func() { w.swallow.Store(true) })
-	require.EqualValues(t, 4, w.swallowed.Load())
+	for _, transactional := range []bool{false, true} {
+		var w wire
+		troubled(t, start(t, map[string]int{"out": 2}), transactional, &w, func() { w.swallow.Store(true) })
+		require.EqualValues(t, 4, w.swallowed.Load())
+	}
 }
 
 func TestSinkWaitsForABrokerThatComesBack(t *testing.T) {
 	t.Parallel()
-	b := start(t, map[string]int{"out": 2})
-	var refusals atomic.Int64
-	troubled(t, b, &wire{refused: func() {
-		if refusals.Add(1)%10 == 0 { // more than the client alone would bear
-			_ = b.Resume() // or else the Write fails
-		}
-	}}, b.Pause)
-	require.GreaterOrEqual(t, refusals.Load(), int64(40))
+	for _, transactional := range []bool{false, true} {
+		b := start(t, map[string]int{"out": 2})
+		var refusals atomic.Int64
+		troubled(t, b, transactional, &wire{refused: func() {
+			if refusals.Add(1)%10 == 0 { // more than the client alone would bear
+				_ = b.Resume() // or else the Write fails
+			}
+		}}, b.Pause)
+		require.GreaterOrEqual(t, refusals.Load(), int64(40))
+	}
 }
 
 // troubled writes four batches, each with trouble in its middle, and checks that
 // everything is there once and in order.
-func troubled(t *testing.T, b *embedded.Broker, w *wire, trouble func()) {
-	c := kafka.SinkConfig{Brokers: b.Addrs(), Topic: "out", WriteTimeout: 15 * time.Second, Client: w.through()}
+func troubled(t *testing.T, b *embedded.Broker, transactional bool, w *wire, trouble func()) {
+	c := kafka.SinkConfig{Brokers: b.Addrs(), Topic: "out", WriteTimeout: 15 * time.Second, Transactional: transactional, Client: w.through()}
 	out := openSink(t, c, func(s string) (kafka.Message, error) {
 		if s[0] == 'a' && strings.HasSuffix(s, "500") {
 			trouble()
@@ -313,13 +317,15 @@ func TestSinkTriesAgainForMostOfItsTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client := kafka.Defaults()
 				client.Producer.Retry.Backoff, client.Producer.Retry.BackoffFunc = test.backoff, test.grows
-				limit, pause := kafka.Pauses(kafka.SinkConfig{WriteTimeout: test.timeout, Client: client})
-				require.LessOrEqual(t, limit, 10_001)
-				begin := time.Now()
-				for i := range limit {
-					require.Zero(t, pause(i, limit))
+				for _, transactional := range []bool{false, true} {
+					limit, pause := kafka.Pauses(kafka.SinkConfig{WriteTimeout: test.timeout, Transactional: transactional, Client: client})
+					require.LessOrEqual(t, limit, 10_001)
+					begin := time.Now()
+					for i := range limit {
+						require.Zero(t, pause(i, limit))
+					}
+					require.Equal(t, test.timeout/4*3, time.Since(begin))
 				}
-				require.Equal(t, test.timeout/4*3, time.Since(begin))
 			})
 		})
 	}

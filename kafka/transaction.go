@@ -39,7 +39,7 @@ func (c SinkConfig) transactions(s *sarama.Config, l *link) {
 // last until the rush. When a transaction is lost, the client tries them again all
 // the same, so there can't be many attempts, as there are otherwise.
 func (c SinkConfig) fewRetries(backoff time.Duration) (limit int, least time.Duration, grows func(int, int) time.Duration) {
-	const growth, all = 1.3, 2000 // the sum of growth^n is more
+	const growth, all = 1.3, 1800 // the sum of growth^n is more
 	least = max(backoff, beforeRush(c.WriteTimeout)/all, time.Millisecond)
 	return 24, least, func(retries, _ int) time.Duration {
 		return time.Duration(float64(least) * math.Pow(growth, float64(retries)))
