@@ -76,7 +76,7 @@ func child(dir, how string) int {
 		panic(err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
+	_ = stop // a signal that comes when the program has ended must not kill it
 	fmt.Print(began)
 	switch err := s.run(ctx, dir); {
 	case errors.Is(err, checkpoint.ErrLocked):

@@ -312,6 +312,9 @@ func (r *run) runBatch(ctx context.Context, b *Batch) error {
 	defer r.Forget(b)
 	r.monitor.begin(b)
 	began := time.Now()
+	if b.Again {
+		r.Logger.Info("a batch that was begun before runs again; outputs see it once more", "app", r.Name, "batch", b.Time, "records", b.Records)
+	}
 	crashpoint.At("batch.begun")
 	err := r.logged(working, b)
 	if err == nil {
