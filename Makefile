@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help test race fuzz soak bench lint ci
+.PHONY: help test race fuzz kills soak bench lint ci
 
 FUZZTIME ?= 10s
 KILLS ?= 1000
@@ -21,9 +21,11 @@ fuzz: ## each fuzz test for FUZZTIME (10s)
 		done; \
 	done
 
-soak: ## fail every step of recovery, damage every byte, kill programs KILLS (1000) times at random instants; GODSTREAM_SEED=… repeats one
-	SOAK=1 go test -timeout 30m ./internal/recovery
+kills: ## kill programs KILLS (1000) times at random instants; GODSTREAM_SEED=… repeats one
 	GODSTREAM_KILLS=$(KILLS) go test -count 1 -v -timeout 2h -run TestKilledAtRandomInstants ./internal/crashtest
+
+soak: kills ## kills, and: fail every step of recovery, damage every byte of a checkpoint
+	SOAK=1 go test -timeout 30m ./internal/recovery
 
 bench: ## benchmarks beside their hand-written loops, for benchstat
 	go test -run '^$$' -bench . -count 6 -cpu 1 ./...
