@@ -16,11 +16,10 @@ import (
 
 // durable is what an App with a checkpoint has.
 type durable struct {
-	store     checkpoint.Store // nil without one
-	drop      []string
-	accept    []string
-	report    Recovered
-	recovered bool // there was a checkpoint
+	store  checkpoint.Store // nil without one
+	drop   []string
+	accept []string
+	report Recovered
 
 	checkpoint    string   // tells it from any other
 	transactional []*Fault // outputs that need one
@@ -128,13 +127,13 @@ func describe(store checkpoint.Store) string {
 // checkKept says which operators can't be kept.
 func (a *App) checkKept() error {
 	var faults []error
-	at := func(k keeper, format string, values ...any) {
-		faults = append(faults, &Fault{File: k.place.File, Line: k.place.Line, Err: fmt.Errorf(format, values...)})
+	at := func(place *Fault, format string, values ...any) {
+		faults = append(faults, &Fault{File: place.File, Line: place.Line, Err: fmt.Errorf(format, values...)})
 	}
 	for i, s := range a.sources {
 		for _, other := range a.sources[:i] {
 			if !s.isNamed() && !other.isNamed() && s.records() == other.records() {
-				at(keeper{place: s.declared()}, "%s and %s read the same kind of records (%s), so that a change of the program could mix up where they are: give each a name with stream.Name",
+				at(s.declared(), "%s and %s read the same kind of records (%s), so that a change of the program could mix up where they are: give each a name with stream.Name",
 					other.Name(), s.Name(), s.records())
 				break
 			}
@@ -142,11 +141,11 @@ func (a *App) checkKept() error {
 	}
 	for i, k := range a.keepers {
 		if k.fault != nil {
-			at(k, "%s %s can't be kept in a checkpoint: %w", k.Kind, k.Name, k.fault)
+			at(k.place, "%s %s can't be kept in a checkpoint: %w", k.Kind, k.Name, k.fault)
 		}
 		for _, other := range a.keepers[:i] {
 			if !k.named && !other.named && k.Kind == other.Kind && slices.Equal(k.Shapes, other.Shapes) {
-				at(k, "%s and %s keep the same kind of data (%s), so that a change of the program could mix them up: give each a name with stream.Name",
+				at(k.place, "%s and %s keep the same kind of data (%s), so that a change of the program could mix them up: give each a name with stream.Name",
 					other.Name, k.Name, strings.Join(k.Shapes, ", "))
 				break
 			}
@@ -178,7 +177,6 @@ func (a *App) open(ctx context.Context, s checkpoint.Session) (*recovery.Journal
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.recovered = !j.Fresh
 	a.report = Recovered{Time: j.Time, Pending: len(j.Pending), Kept: j.Kept, New: j.New, Dropped: j.Dropped, Damaged: j.Damaged}
 	return j, nil
 }
@@ -275,7 +273,7 @@ func (a *App) resume(ctx context.Context, s checkpoint.Session, run *engine.Conf
 		return err
 	}
 	log := a.config.Logger
-	if a.recovered {
+	if !j.Fresh {
 		log.Info("recovered", "app", a.Name(), "store", describe(a.store), "batch", j.Time, "again", len(j.Pending),
 			"kept", j.Kept, "new", j.New, "dropped", j.Dropped)
 	}
@@ -295,9 +293,6 @@ func (a *App) resume(ctx context.Context, s checkpoint.Session, run *engine.Conf
 		p := engine.Pending{Time: e.Time}
 		for i, src := range a.sources {
 			from, _ := e.Of(src.Name())
-			if !slices.Contains(j.Kept, src.Name()) {
-				from = recovery.SourceEntry{}
-			}
 			p.Ranges = append(p.Ranges, from.Ranges)
 			if src.isVolatile() && len(from.Ranges) > 0 {
 				again[i] = append(again[i], from.Records)

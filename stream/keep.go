@@ -42,40 +42,53 @@ func formatOf[T any](c any) (shape.Format[T], error) {
 	return shape.ByCodec(of), of.Err()
 }
 
+// pairFormats is the formats of keys and of what belongs to them, which may have a
+// codec.
+type pairFormats[K comparable, V any] struct {
+	keys   shape.Format[K]
+	values shape.Format[V]
+	shapes []string
+}
+
+func pairFormatsOf[K comparable, V any](c nodeConfig) (f pairFormats[K, V], err error) {
+	var wrong error
+	f.keys, err = shape.KeyOf[K]()
+	if f.values, wrong = formatOf[V](c.codec); err == nil {
+		err = wrong
+	}
+	f.shapes = []string{f.keys.Shape(), f.values.Shape()}
+	return f, err
+}
+
+// reading returns what reads keys and values that have the given shapes.
+func (f pairFormats[K, V]) reading(shapes []string, accept bool) (key func([]byte) (K, []byte, error), value func([]byte) (V, []byte, error), err error) {
+	if len(shapes) != 2 {
+		return nil, nil, fmt.Errorf("it has %d shapes, not 2", len(shapes))
+	}
+	if key, err = f.keys.Reading(shapes[0], accept); err == nil {
+		value, err = f.values.Reading(shapes[1], accept)
+	}
+	return key, value, err
+}
+
 // keepStates makes the states of an operator be saved.
 func keepStates[K comparable, S any](a *App, id plan.ID, name, kind string, c nodeConfig, states *state.States[K, S]) {
-	keys, err := shape.KeyOf[K]()
-	values, err2 := formatOf[S](c.codec)
-	if err == nil {
-		err = err2
-	}
-	reading := func(shapes []string, accept bool) (format state.Format[K, S], err error) {
-		if len(shapes) != 2 {
-			return format, fmt.Errorf("it has %d shapes, not 2", len(shapes))
-		}
-		if format.ReadKey, err = keys.Reading(shapes[0], accept); err != nil {
-			return format, err
-		}
-		format.ReadState, err = values.Reading(shapes[1], accept)
-		format.AppendKey, format.AppendState, format.Equal = keys.Append, values.Append, values.Equal
-		return format, err
-	}
+	f, err := pairFormatsOf[K, S](c)
+	format := state.Format[K, S]{AppendKey: f.keys.Append, ReadKey: f.keys.Decode, AppendState: f.values.Append, ReadState: f.values.Decode, Equal: f.values.Equal}
 	a.resetters = append(a.resetters, states.Reset)
 	a.keep(keeper{node: id, named: c.named, fault: err,
-		track: func() {
-			states.Track(state.Format[K, S]{AppendKey: keys.Append, ReadKey: keys.Decode, AppendState: values.Append, ReadState: values.Decode, Equal: values.Equal})
-		},
-		Keeper: recovery.Keeper{Name: name, Kind: kind, Shapes: []string{keys.Shape(), values.Shape()}, Keys: states.Len, Save: states.Save,
+		track: func() { states.Track(format) },
+		Keeper: recovery.Keeper{Name: name, Kind: kind, Shapes: f.shapes, Keys: states.Len, Save: states.Save,
 			Check: func(shapes []string, accept bool) error {
-				_, err := reading(shapes, accept)
+				_, _, err := f.reading(shapes, accept)
 				return err
 			},
-			Load: func(shapes []string, accept bool, parts [][]byte) error {
-				format, err := reading(shapes, accept)
-				if err != nil {
+			Load: func(shapes []string, accept bool, parts [][]byte) (err error) {
+				old := format
+				if old.ReadKey, old.ReadState, err = f.reading(shapes, accept); err != nil {
 					return err
 				}
-				states.Track(format)
+				states.Track(old)
 				return states.Load(parts)
 			},
 		},
@@ -101,37 +114,23 @@ func formOf[T any](c nodeConfig) form[T] {
 	}}
 }
 
-// formOfPairs is the form of pairs, of which the values may have a codec.
+// formOfPairs is the form of pairs.
 func formOfPairs[K comparable, V any](c nodeConfig) form[Pair[K, V]] {
-	keys, err := shape.KeyOf[K]()
-	values, err2 := formatOf[V](c.codec)
-	if err == nil {
-		err = err2
-	}
-	return form[Pair[K, V]]{[]string{keys.Shape(), values.Shape()}, err, func(dst []byte, p Pair[K, V]) ([]byte, error) {
-		dst, err := keys.Append(dst, p.Key)
+	f, err := pairFormatsOf[K, V](c)
+	return form[Pair[K, V]]{f.shapes, err, func(dst []byte, p Pair[K, V]) ([]byte, error) {
+		dst, err := f.keys.Append(dst, p.Key)
 		if err != nil {
 			return nil, err
 		}
-		return values.Append(dst, p.Value)
+		return f.values.Append(dst, p.Value)
 	}, func(shapes []string, accept bool) (func([]byte) (Pair[K, V], []byte, error), error) {
-		if len(shapes) != 2 {
-			return nil, fmt.Errorf("it has %d shapes, not 2", len(shapes))
-		}
-		key, err := keys.Reading(shapes[0], accept)
-		if err != nil {
-			return nil, err
-		}
-		value, err := values.Reading(shapes[1], accept)
-		if err != nil {
-			return nil, err
-		}
+		key, value, err := f.reading(shapes, accept)
 		return func(data []byte) (p Pair[K, V], rest []byte, err error) {
 			if p.Key, data, err = key(data); err == nil {
 				p.Value, data, err = value(data)
 			}
 			return p, data, err
-		}, nil
+		}, err
 	}}
 }
 
@@ -207,7 +206,6 @@ func keepPanes[T any](a *App, id plan.ID, name, kind string, c nodeConfig, f for
 						p.panes.Loaded(at)
 					} else { // it is written anew
 						p.panes.Replaced()
-						p.saves = true
 						p.enter(at, [][]T{elements})
 					}
 					restored = append(restored, at)

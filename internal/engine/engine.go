@@ -151,15 +151,13 @@ func Run(ctx context.Context, c Config, p Program, m *Monitor, stop *atomic.Bool
 
 	r := &run{limits: newLimits(c, len(p.Sources)), Config: c, Program: p, monitor: m, stop: stop, seq: c.Resume.Batches, prev: c.Resume.last(), filled: c.Resume.Filled,
 		queue: make(chan *Batch, c.MaxPending), slots: make(chan struct{}, c.MaxPending)}
-	ticking, stopTicks := context.WithCancel(ctx)
-	made := make(chan error, 1)
 	if err := r.readMarkers(ctx); ended(ctx, err) {
-		stopTicks()
 		return nil
 	} else if err != nil {
-		stopTicks()
 		return err
 	}
+	ticking, stopTicks := context.WithCancel(ctx)
+	made := make(chan error, 1)
 	go func() {
 		err := errGoexit
 		defer func() {
@@ -329,7 +327,7 @@ func (r *run) runBatch(ctx context.Context, b *Batch) error {
 	if err != nil {
 		return err
 	}
-	if !b.Again && !b.Nothing {
+	if r.Rates.Backpressure && !b.Again && !b.Nothing {
 		for i, l := range r.limits {
 			l.learn(b.Slices[i].Records, time.Since(began), began.Sub(b.queued))
 			r.monitor.limit(i, l.rate())

@@ -22,16 +22,15 @@ type Rates struct {
 // that runs batches sets it, the one that makes them reads it.
 type limit struct {
 	pid     rate.PID
-	learns  bool
 	records atomic.Uint64 // a second; bits of a float64, 0 for no bound
 }
 
 func newLimits(c Config, sources int) []*limit {
 	all := make([]*limit, sources)
 	for i := range all {
-		l := &limit{pid: c.Rates.PID, learns: c.Rates.Backpressure}
+		l := &limit{pid: c.Rates.PID}
 		l.pid.Interval = c.Interval
-		if l.learns {
+		if c.Rates.Backpressure {
 			l.records.Store(math.Float64bits(c.Rates.Initial))
 		}
 		all[i] = l
@@ -43,9 +42,6 @@ func (l *limit) rate() float64 { return math.Float64frombits(l.records.Load()) }
 
 // learn takes in how a batch went.
 func (l *limit) learn(records int64, processing, scheduling time.Duration) {
-	if !l.learns {
-		return
-	}
 	if r, ok := l.pid.Next(time.Now(), records, processing, scheduling); ok {
 		l.records.Store(math.Float64bits(r))
 	}
