@@ -219,3 +219,24 @@ func TestTransactionalSinkNeedsACheckpoint(t *testing.T) {
 	stream.To(stream.From(app, source.Queue([]int{1})), &ledger[int]{})
 	require.ErrorContains(t, app.Run(t.Context()), "To: the sink is transactional, which needs a checkpoint: make the program with GetOrCreate")
 }
+
+// A Marker that panics is an error of Run.
+func TestMarkerThatPanics(t *testing.T) {
+	app, err := stream.GetOrCreate(checkpointtest.NewFaulty(1), func() (*stream.App, error) {
+		app := streamtest.App(1)
+		stream.To(stream.From(app, source.Queue([]int{1})), confused{&ledger[int]{}})
+		return app, nil
+	})
+	require.NoError(t, err)
+	require.ErrorContains(t, app.Run(t.Context()), "panic: which one?")
+}
+
+type confused struct{ *ledger[int] }
+
+func (c confused) Open(context.Context, sink.Options) (sink.Writer[int], error) {
+	return confusedWriter{&bookkeeper[int]{ledger: c.ledger}}, nil
+}
+
+type confusedWriter struct{ *bookkeeper[int] }
+
+func (confusedWriter) Marker(context.Context) (sink.Marker, error) { panic("which one?") }

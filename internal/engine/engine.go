@@ -151,7 +151,7 @@ func Run(ctx context.Context, c Config, p Program, m *Monitor, stop *atomic.Bool
 
 	r := &run{limits: newLimits(c, len(p.Sources)), Config: c, Program: p, monitor: m, stop: stop, seq: c.Resume.Batches, prev: c.Resume.last(), filled: c.Resume.Filled,
 		queue: make(chan *Batch, c.MaxPending), slots: make(chan struct{}, c.MaxPending)}
-	if err := r.readMarkers(ctx); ended(ctx, err) {
+	if err := guard(func() error { return r.readMarkers(ctx) }); ended(ctx, err) {
 		return nil
 	} else if err != nil {
 		return err
@@ -206,7 +206,7 @@ func ended(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
 }
 
-// guard makes an error of a panic in a source.
+// guard makes an error of a panic in a source or sink.
 func guard(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
