@@ -38,6 +38,7 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"internal/plan":             {},
 	"internal/disk":             {},
 	"internal/crashpoint":       {},
+	"internal/realkafka":        {ours: []string{"internal/disk"}},
 	// what needs a library
 	"codec/fastjson":                  {ours: []string{"codec"}, libraries: []string{"github.com/goccy/go-json"}},
 	"codec/registry":                  {},
