@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help test race fuzz kills soak bench lint ci
+.PHONY: help test race fuzz kills soak bench table lint ci
 
 FUZZTIME ?= 10s
 KILLS ?= 1000
@@ -29,6 +29,9 @@ soak: kills ## kills, and: fail every step of recovery, damage every byte of a c
 
 bench: ## benchmarks beside their hand-written loops, for benchstat
 	go test -run '^$$' -bench . -count 6 -cpu 1 ./...
+
+table: ## jobs of a program beside hand-written loops: BENCH='-rounds 5 -only W2,W3 -peers DIR'
+	go run ./bench table $(BENCH)
 
 lint: ## gofmt, go vet, staticcheck, tidy go.mod
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -54,6 +54,7 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"stream":            {ours: []string{"batch", "checkpoint", "codec", "sink", "source", "window", "internal/engine", "internal/plan", "internal/rate", "internal/recovery", "internal/shape", "internal/state"}},
 	"stream/streamtest": {ours: []string{"batch", "source", "stream"}},
 	// programs
+	"bench":         {ours: []string{"batch", "checkpoint", "source", "stream", "window", "internal/cost", "internal/disk"}},
 	"cmd/godstream": {ours: []string{"checkpoint", "internal/recovery"}},
 	"examples":      {ours: []string{"batch", "codec", "codec/fastjson", "examples", "checkpoint", "kafka", "kafka/embedded", "sink", "source", "stream", "window"}},
 }
