@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -27,6 +28,8 @@ type partition struct {
 	feed  *source.Feed[Record]
 	next  int64 // offset to read
 	until int64 // offset at which to end
+
+	heard atomic.Int64 // when it was last known where the partition ends
 
 	down   bool      // an error came after the last record
 	failed time.Time // when it came
@@ -100,6 +103,7 @@ func (p *partition) read() error {
 				}
 				m = <-messages
 			}
+			p.behind(pc.HighWaterMarkOffset())
 			p.up()
 		case e, ok := <-failures:
 			if !ok {

@@ -28,7 +28,7 @@ type reader struct {
 	once sync.Once
 
 	mu    sync.Mutex
-	spots map[string]spot // by name
+	parts map[string]*partition // by name
 }
 
 func newReader(p *plan, topics func(context.Context) ([]string, error), o source.Options) *reader {
@@ -38,7 +38,7 @@ func newReader(p *plan, topics func(context.Context) ([]string, error), o source
 		session: p.session,
 		outages: &outages{log: p.log},
 		log:     p.log,
-		spots:   map[string]spot{},
+		parts:   map[string]*partition{},
 	}
 	r.consumer, _ = sarama.NewConsumerFromClient(p.session.client) // fails if the client is closed
 	r.Lost(p.lost)
@@ -51,6 +51,9 @@ func newReader(p *plan, topics func(context.Context) ([]string, error), o source
 	}
 	for _, part := range parts {
 		r.Go(part.run)
+	}
+	if !p.replay && len(p.config.Ranges) == 0 {
+		r.Go(r.watchLag)
 	}
 	if refresh := r.session.config.Metadata.RefreshFrequency; topics != nil && !p.replay && refresh > 0 {
 		r.watches = true
@@ -66,14 +69,16 @@ func newReader(p *plan, topics func(context.Context) ([]string, error), o source
 func (r *reader) add(p part) *partition {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.spots[p.String()] = p.spot
-	return &partition{
+	part := &partition{
 		spot:  p.spot,
 		owner: r,
 		feed:  r.Feed(p.String(), p.from),
 		next:  p.from,
 		until: p.until,
 	}
+	part.behind(p.end)
+	r.parts[p.String()] = part
+	return part
 }
 
 // Cut implements [source.Reader].
@@ -114,7 +119,7 @@ func (r *reader) watch(life context.Context, topics func(context.Context) ([]str
 // discover begins to read p if it is new.
 func (r *reader) discover(life context.Context, p spot) {
 	r.mu.Lock()
-	_, known := r.spots[p.String()]
+	_, known := r.parts[p.String()]
 	r.mu.Unlock()
 	if known {
 		return
@@ -124,7 +129,7 @@ func (r *reader) discover(life context.Context, p spot) {
 		return // next time
 	}
 	r.log.Info("kafka: a partition was added to the topic", "partition", p.String())
-	r.Go(r.add(part{p, first[p], never}).run)
+	r.Go(r.add(part{spot: p, from: first[p], until: never}).run)
 }
 
 // Commit implements [source.Reader]: it stores the offsets for the group, a
@@ -136,12 +141,12 @@ func (r *reader) Commit(_ context.Context, done []source.Range) error {
 	offsets := make(map[spot]int64, len(done))
 	r.mu.Lock()
 	for _, d := range done {
-		p, ok := r.spots[d.Partition]
+		p, ok := r.parts[d.Partition]
 		if !ok {
 			r.mu.Unlock()
 			return fmt.Errorf("kafka: commit %s at offset %d: this source does not read the partition", d.Partition, d.Until)
 		}
-		offsets[p] = d.Until
+		offsets[p.spot] = d.Until
 	}
 	r.mu.Unlock()
 	r.commits.add(offsets)

@@ -180,7 +180,7 @@ func (s *session) offsets(ctx context.Context, at int64, isolation sarama.Isolat
 	found := make(map[spot]int64, len(of))
 	err := s.try(ctx, func() error {
 		missing := slices.DeleteFunc(slices.Clone(of), func(p spot) bool { _, ok := found[p]; return ok })
-		err := s.askOffsets(at, isolation, missing, found)
+		err := s.askOffsets(at, isolation, missing, found, func(leader *sarama.Broker) *sarama.Broker { return leader })
 		if err != nil && transient(err) {
 			_ = s.client.RefreshMetadata(topics(of)...) // the next attempt tells
 		}
@@ -189,12 +189,21 @@ func (s *session) offsets(ctx context.Context, at int64, isolation sarama.Isolat
 	return found, err
 }
 
-func (s *session) askOffsets(at int64, isolation sarama.IsolationLevel, of []spot, found map[spot]int64) error {
+// askOffsets asks once, on the connections that via chooses for the leaders, and
+// adds to found what is answered. It returns the first error.
+func (s *session) askOffsets(at int64, isolation sarama.IsolationLevel, of []spot, found map[spot]int64, via func(leader *sarama.Broker) *sarama.Broker) error {
+	var first error
+	fault := func(format string, args ...any) {
+		if first == nil {
+			first = fmt.Errorf(format, args...)
+		}
+	}
 	spots := map[*sarama.Broker][]spot{}
 	for _, p := range of {
 		leader, err := s.client.Leader(p.topic, p.id)
 		if err != nil {
-			return fmt.Errorf("kafka: find the leader of %v: %w", p, plain(err))
+			fault("kafka: find the leader of %v: %w", p, plain(err))
+			continue
 		}
 		spots[leader] = append(spots[leader], p)
 	}
@@ -204,23 +213,25 @@ func (s *session) askOffsets(at int64, isolation sarama.IsolationLevel, of []spo
 		for _, p := range of {
 			req.AddBlock(p.topic, p.id, at, 1)
 		}
-		resp, err := leader.GetAvailableOffsets(req)
+		broker := via(leader)
+		resp, err := broker.GetAvailableOffsets(req)
 		if err != nil {
-			_ = leader.Close() // or it would never connect again
-			return fmt.Errorf("kafka: ask %s for offsets: %w", leader.Addr(), plain(err))
+			_ = broker.Close() // or it would never connect again
+			fault("kafka: ask %s for offsets: %w", leader.Addr(), plain(err))
+			continue
 		}
 		for _, p := range of {
-			b := resp.GetBlock(p.topic, p.id)
-			if b == nil {
-				return fmt.Errorf("kafka: ask for the offsets of %v: %w", p, plain(sarama.ErrIncompleteResponse))
+			switch b := resp.GetBlock(p.topic, p.id); {
+			case b == nil:
+				fault("kafka: ask for the offsets of %v: %w", p, plain(sarama.ErrIncompleteResponse))
+			case b.Err != sarama.ErrNoError:
+				fault("kafka: ask for the offsets of %v: %w", p, b.Err)
+			default:
+				found[p] = b.Offset
 			}
-			if b.Err != sarama.ErrNoError {
-				return fmt.Errorf("kafka: ask for the offsets of %v: %w", p, b.Err)
-			}
-			found[p] = b.Offset
 		}
 	}
-	return nil
+	return first
 }
 
 func topics(of []spot) []string {

@@ -117,6 +117,7 @@ type plan struct {
 type part struct {
 	spot
 	from, until int64
+	end         int64 // of the partition now; 0 if that is not known
 }
 
 func (p *plan) make(ctx context.Context, topics []string) error {
@@ -148,6 +149,7 @@ func (p *plan) make(ctx context.Context, topics []string) error {
 	var faults []error
 	for i := range p.parts {
 		part := &p.parts[i]
+		part.end = end[part.spot]
 		if err := p.fit(ctx, part, first[part.spot], end[part.spot]); err != nil {
 			faults = append(faults, err)
 		}
@@ -158,7 +160,7 @@ func (p *plan) make(ctx context.Context, topics []string) error {
 // find fills in the partitions of the topics or ranges.
 func (p *plan) find(ctx context.Context, names []string) error {
 	for _, r := range p.config.Ranges {
-		p.parts = append(p.parts, part{spot{r.Topic, r.Partition}, r.From, r.Until})
+		p.parts = append(p.parts, part{spot: spot{r.Topic, r.Partition}, from: r.From, until: r.Until})
 		if !slices.Contains(names, r.Topic) {
 			names = append(names, r.Topic)
 		}
@@ -183,7 +185,7 @@ func (p *plan) find(ctx context.Context, names []string) error {
 				ids = slices.Sorted(slices.Values(assigned))
 			}
 			for _, id := range ids {
-				p.parts = append(p.parts, part{spot{topic, id}, 0, never})
+				p.parts = append(p.parts, part{spot: spot{topic, id}, until: never})
 			}
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -48,7 +49,8 @@ type Buffer[R any] struct {
 	need   need
 	feeds  []*Feed[R]
 	spread int
-	first  int   // the feed that is served first at the next cut
+	first  int   // the feed that is served first at the next cut by bytes
+	turn   int   // and by records
 	bytes  int64 // in all feeds
 	over   int64 // of these, in the half that is shared
 	stats  Stats // but for what is buffered
@@ -74,6 +76,7 @@ type Feed[R any] struct {
 	cut     cut[R] // what the slice in hand holds of it
 	bytes   int64
 	until   int64     // position after the last record, and after Skip
+	end     int64     // where the other side ends, as far as that is known
 	last    time.Time // of the last record that had a time
 	untimed int       // leading records whose time is not known yet
 	lacks   bool      // a Cut or Next waits for a record or the end of this feed
@@ -267,6 +270,23 @@ func (f *Feed[R]) Skip(until int64) {
 	}
 }
 
+// Behind tells where the partition ends on the other side, as far as that is known
+// now: what is between the last record that was put and there counts in Stats.Lag,
+// and when rates are shared.
+func (f *Feed[R]) Behind(end int64) {
+	f.buf.mu.Lock()
+	defer f.buf.mu.Unlock()
+	f.end = end
+}
+
+// Lag tells how many records wait to be cut, and from where to where others are
+// known to be on the other side.
+func (f *Feed[R]) Lag() (waiting int, from, end int64) {
+	f.buf.mu.Lock()
+	defer f.buf.mu.Unlock()
+	return len(f.records), f.until, f.end
+}
+
 // ask wants what is there now to be given, answered the number of times that
 // this was asked, and answer tells that what was there then has been given.
 func (f *Feed[R]) ask() {
@@ -327,6 +347,7 @@ func (b *Buffer[R]) Stats() Stats {
 	s.BufferedBytes = b.bytes
 	for _, f := range b.feeds {
 		s.BufferedRecords += len(f.records)
+		s.Lag += min(f.lag(), math.MaxInt64-s.Lag)
 	}
 	return s
 }

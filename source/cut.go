@@ -51,35 +51,10 @@ func (b *Buffer[R]) Cut(ctx context.Context, r Request) (Slice[R], error) {
 	if b.err != nil {
 		return Slice[R]{}, b.err
 	}
-	counts := b.share(r.MaxBytes)
-	if r.Mode == Arrived {
-		b.bound(counts, r)
-	}
-	for i, n := range counts {
+	for i, n := range b.shares(r) {
 		b.feeds[i].take(n)
 	}
 	return b.slice(), nil
-}
-
-// bound lowers how many records the feeds give to what the request allows.
-func (b *Buffer[R]) bound(counts []int, r Request) {
-	if r.MaxRecords <= 0 && r.MaxPerPartition <= 0 {
-		return
-	}
-	waiting := 0
-	for _, f := range b.feeds {
-		waiting += len(f.records)
-	}
-	for i, f := range b.feeds {
-		most := int64(len(f.records))
-		if r.MaxRecords > 0 && waiting > 0 {
-			most = int64(float64(r.MaxRecords) * float64(len(f.records)) / float64(waiting))
-		}
-		if r.MaxPerPartition > 0 {
-			most = min(most, r.MaxPerPartition)
-		}
-		counts[i] = min(counts[i], int(min(max(most, r.MinPerPartition, 1), int64(len(f.records)))))
-	}
 }
 
 // Next implements [Reader].
@@ -233,46 +208,6 @@ func (f *Feed[R]) hopeless() error {
 	}
 	return fmt.Errorf("source %s: the first %d records of partition %q (%d bytes, all that may be read ahead) have no time, so they belong to no batch of a replay; give records times, or raise Prefetch if later ones have them",
 		f.buf.opts.Name, f.untimed, f.runs[0].place.name, f.bytes)
-}
-
-// share says how many records each feed may give so that all together hold at
-// most limit bytes. The feed whose turn it is gives one in any case, so that a
-// large record blocks nothing and waits for no more cuts than there are feeds;
-// then all give in proportion to what they hold, and then what is left goes to
-// whoever comes first, beginning with the feed whose turn it is.
-func (b *Buffer[R]) share(limit int64) []int {
-	counts := make([]int, len(b.feeds))
-	if b.bytes <= limit {
-		for i, f := range b.feeds {
-			counts[i] = len(f.records)
-		}
-		return counts
-	}
-	for len(b.feeds[b.first].marks) == 0 {
-		b.first = (b.first + 1) % len(b.feeds)
-	}
-	turn, left := b.first, limit
-	b.first = (turn + 1) % len(b.feeds)
-	counts[turn]++
-	left -= b.feeds[turn].marks[0].size
-	grow := func(i int, budget int64) {
-		marks := b.feeds[i].marks
-		for budget = min(budget, left); counts[i] < len(marks) && marks[counts[i]].size <= budget; counts[i]++ {
-			budget -= marks[counts[i]].size
-			left -= marks[counts[i]].size
-		}
-	}
-	for i, f := range b.feeds {
-		fair := int64(float64(limit) * float64(f.bytes) / float64(b.bytes))
-		if i == turn {
-			fair -= f.marks[0].size
-		}
-		grow(i, fair)
-	}
-	for k := range b.feeds {
-		grow((turn+k)%len(b.feeds), left)
-	}
-	return counts
 }
 
 // cut is what a slice that is being made holds of a feed, by place.

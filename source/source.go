@@ -132,10 +132,11 @@ type Request struct {
 	Mode     Mode
 	MaxBytes int64 // 0 means Options.MaxBatchBytes
 
-	// MaxRecords bounds an Arrived slice too, shared among the partitions by what
-	// each has waiting; MaxPerPartition bounds each of them. 0 means no bound.
-	// Whatever these say, each partition gives MinPerPartition records, at least
-	// one, if it has them and MaxBytes allows.
+	// MaxRecords bounds an Arrived slice too, shared among the partitions in
+	// proportion to how far each is behind, as in Stats.Lag; MaxPerPartition bounds
+	// each of them. 0 means no bound. Whatever these say, each partition gives
+	// MinPerPartition records, if it has them and MaxBytes allows. If that is 0,
+	// each gives one, or they take turns if MaxRecords is less than that.
 	MaxRecords, MaxPerPartition, MinPerPartition int64
 
 	Ranges []Range // if Mode is Exact
@@ -222,10 +223,16 @@ type Volatile[R any] interface {
 type Stats struct {
 	BufferedRecords int   // fetched and not cut yet
 	BufferedBytes   int64 // of those
-	Retries         int64 // times that something failed and was tried again
-	Lost            int64 // positions that the other side no longer had
-	Rejected        int64 // records that were not taken in and are logged: a line that is too long
-	Replaced        int64 // partitions that were written anew and are read from the start: files
+
+	// Lag is how many records are known to be there and not cut yet: what is
+	// buffered, and what the other side has besides, if the source knows. Kafka does,
+	// by offsets; there it is more than the records if offsets have gaps.
+	Lag int64
+
+	Retries  int64 // times that something failed and was tried again
+	Lost     int64 // positions that the other side no longer had
+	Rejected int64 // records that were not taken in and are logged: a line that is too long
+	Replaced int64 // partitions that were written anew and are read from the start: files
 }
 
 // Record is what stream.Decode reads: bytes, and where they came from.

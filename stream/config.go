@@ -82,7 +82,8 @@ type Config struct {
 
 	// Backpressure makes a live program that falls behind take fewer records of
 	// each source in a batch: as many as it was able to process in an interval,
-	// by Spark's estimator (PID). Without it, MaxBatchBytes alone bounds a batch.
+	// by Spark's estimator (PID), shared among the partitions in proportion to how
+	// far each is behind. Without it, MaxBatchBytes alone bounds a batch.
 	Backpressure bool
 
 	// InitialRate is how many records a second are taken of each source until
@@ -94,7 +95,8 @@ type Config struct {
 	MaxRatePerPartition float64
 
 	// MinRatePerPartition is how many records each partition may give in a batch
-	// whatever the rates say, so that none is starved. The default is 1.
+	// whatever the rates say. The default is one, but partitions take turns when the
+	// rates allow fewer records than there are partitions: none is starved.
 	MinRatePerPartition int64
 
 	// PID has the weights of Backpressure. The zero value means [DefaultPID].
@@ -166,7 +168,6 @@ func (c *Config) check() error {
 	c.MaxReplayBatchBytes = cmp.Or(c.MaxReplayBatchBytes, 1<<30)
 	c.MaxGap = cmp.Or(c.MaxGap, 100_000)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, max(10*c.Interval, 10*time.Second))
-	c.MinRatePerPartition = cmp.Or(c.MinRatePerPartition, 1)
 	c.PID = cmp.Or(c.PID, DefaultPID)
 	c.RetryBackoff = cmp.Or(c.RetryBackoff, time.Second)
 	c.SaveEvery = cmp.Or(c.SaveEvery, 10*time.Second)

@@ -471,7 +471,7 @@ func (r *run) cut(ctx context.Context, at time.Time, q source.Request) (end bool
 		if left := s.Stats(); q.Mode == source.Arrived && q.MaxRecords == 0 && q.MaxPerPartition == 0 && left.BufferedRecords > 0 && slice.Bytes > 0 && slice.Bytes+left.BufferedBytes > q.MaxBytes {
 			r.monitor.full()
 			r.Logger.Warn("batch is full; the rest comes in later ones", "app", r.Name, "source", s.Name(), "batch", at,
-				"bytes", slice.Bytes, "waiting", left.BufferedBytes, "way out", "raise MaxBatchBytes or shorten Interval")
+				"bytes", slice.Bytes, "waiting", left.BufferedBytes, "lag", left.Lag, "way out", "raise MaxBatchBytes or shorten Interval")
 		}
 	}
 	if end && !moved && r.seq == r.Resume.Batches+int64(len(r.Resume.Pending))+1 && !r.prev.IsZero() {

@@ -14,7 +14,7 @@ type Rates struct {
 	Backpressure    bool    // by how fast batches are processed
 	Initial         float64 // records a second, before anything is known; 0 is no bound
 	MaxPerPartition float64 // records a second; 0 is no bound
-	MinPerPartition int64   // records a batch
+	MinPerPartition int64   // records a batch; 0 is one, in turn if the rates are lower
 	PID             rate.PID
 }
 
@@ -54,11 +54,19 @@ func (l *limit) bound(q source.Request, c Config) source.Request {
 	}
 	seconds := c.Interval.Seconds()
 	if r := l.rate(); r > 0 {
-		q.MaxRecords = max(1, int64(r*seconds))
+		q.MaxRecords = whole(r * seconds)
 	}
 	if c.Rates.MaxPerPartition > 0 {
-		q.MaxPerPartition = max(1, int64(c.Rates.MaxPerPartition*seconds))
+		q.MaxPerPartition = whole(c.Rates.MaxPerPartition * seconds)
 	}
 	q.MinPerPartition = c.Rates.MinPerPartition
 	return q
+}
+
+// whole is the number of records that n is, at least one.
+func whole(n float64) int64 {
+	if n >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return max(1, int64(n))
 }

@@ -292,8 +292,8 @@ func (t *test[R]) watchStats(r source.Reader[R], limit int64) (stop func()) {
 		defer tick.Stop()
 		for {
 			s := r.Stats()
-			if s.BufferedRecords < 0 || s.BufferedBytes < 0 || limit > 0 && s.BufferedBytes > limit {
-				t.Errorf("%d records of %d bytes are buffered; Prefetch and MaxBatchBytes allow %d", s.BufferedRecords, s.BufferedBytes, limit)
+			if s.BufferedRecords < 0 || s.BufferedBytes < 0 || s.Lag < int64(s.BufferedRecords) || limit > 0 && s.BufferedBytes > limit {
+				t.Errorf("%d records of %d bytes are buffered and Lag is %d; Prefetch and MaxBatchBytes allow %d", s.BufferedRecords, s.BufferedBytes, s.Lag, limit)
 				return
 			}
 			select {
