@@ -1,10 +1,15 @@
 package kafka
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/IBM/sarama"
 )
 
 // commitPause is the time after which a commit that did not succeed is tried
@@ -16,34 +21,96 @@ const commitPause = time.Second
 type committer struct {
 	session *session
 	group   string
+	member  *member // nil if the source is not shared
 	log     *slog.Logger
 
 	mu      sync.Mutex
 	pending map[spot]int64
+	waiting []waiter      // to be told when what is pending is stored
+	busy    bool          // a request is on its way
+	gone    []spot        // partitions that were dropped meanwhile
+	idle    chan struct{} // closed when nothing is pending or on its way; nil if nobody waits for that
 	news    chan struct{} // holds one when there is something pending
 	stop    chan struct{}
 	done    chan struct{}
 }
 
-func newCommitter(s *session, group string, log *slog.Logger) *committer {
+// waiter is told what became of offsets.
+type waiter struct {
+	of   map[spot]int64
+	then func(error)
+}
+
+func newCommitter(s *session, group string, m *member, log *slog.Logger) *committer {
 	c := &committer{
-		session: s, group: group, log: log, pending: map[spot]int64{},
+		session: s, group: group, member: m, log: log, pending: map[spot]int64{},
 		news: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go c.run()
 	return c
 }
 
-// add takes offsets to commit. It does not wait.
-func (c *committer) add(offsets map[spot]int64) {
+// add takes offsets to commit. It does not wait; if then is not nil, it is called
+// when they are stored, or will not be.
+func (c *committer) add(offsets map[spot]int64, then func(error)) {
 	c.mu.Lock()
 	maps.Copy(c.pending, offsets)
+	if then != nil {
+		c.waiting = append(c.waiting, waiter{offsets, then})
+	}
 	c.mu.Unlock()
 	select {
 	case c.news <- struct{}{}:
 	default:
 	}
 }
+
+// flush waits until all is stored that was added.
+func (c *committer) flush(ctx context.Context) error {
+	c.mu.Lock()
+	if len(c.pending) == 0 && len(c.waiting) == 0 && !c.busy {
+		c.mu.Unlock()
+		return nil
+	}
+	if c.idle == nil {
+		c.idle = make(chan struct{})
+	}
+	idle := c.idle
+	c.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// drop gives up what is pending of partitions that are no longer ours: to commit it
+// later would take back what others have committed since.
+func (c *committer) drop(gone []spot) {
+	c.mu.Lock()
+	var late []waiter
+	for _, p := range gone {
+		if _, ok := c.pending[p]; !ok {
+			continue
+		}
+		delete(c.pending, p)
+		c.waiting = slices.DeleteFunc(c.waiting, func(w waiter) bool {
+			_, ok := w.of[p]
+			if ok {
+				late = append(late, w)
+			}
+			return ok
+		})
+	}
+	if c.busy {
+		c.gone = append(c.gone, gone...)
+	}
+	c.mu.Unlock()
+	c.tell(late, errGone)
+}
+
+var errGone = errors.New("kafka: commit: another program of the group has the partition by now")
 
 // close sends what is pending, and waits for that.
 func (c *committer) close() {
@@ -70,6 +137,7 @@ func (c *committer) run() {
 		}
 		switch {
 		case err != nil && last:
+			c.giveUp(plain(err))
 			c.log.Warn("kafka: could not commit the last offsets; a start without a checkpoint reads from the ones before", "group", c.group, "error", plain(err).Error())
 		case err != nil && since.IsZero():
 			since = time.Now()
@@ -91,18 +159,68 @@ func (c *committer) run() {
 // unless there is something newer.
 func (c *committer) send() error {
 	c.mu.Lock()
-	offsets := c.pending
-	c.pending = map[spot]int64{}
+	nothing := len(c.pending) == 0 && len(c.waiting) == 0
 	c.mu.Unlock()
-	if len(offsets) == 0 {
+	if nothing {
 		return nil
 	}
-	err := c.session.commit(c.group, offsets)
+	as := groupMember{group: c.group, generation: sarama.GroupGenerationUndefined}
+	if c.member != nil { // it may be joining, which ends with the dialer at the latest
+		now, release, err := c.member.hold(c.session.dialer.life)
+		if err != nil {
+			return err
+		}
+		defer release()
+		as = now
+	}
+	c.mu.Lock()
+	offsets, waiting := c.pending, c.waiting
+	c.pending, c.waiting = map[spot]int64{}, nil
+	c.busy = true
+	c.mu.Unlock()
+	var err error
+	if len(offsets) > 0 {
+		err = c.session.commit(as, offsets)
+	}
+	if err == nil {
+		c.tell(waiting, nil)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.gone {
+		delete(offsets, p)
+	}
+	c.busy, c.gone = false, nil
 	if err != nil {
-		c.mu.Lock()
 		maps.Copy(offsets, c.pending)
-		c.pending = offsets
-		c.mu.Unlock()
+		c.pending, c.waiting = offsets, append(waiting, c.waiting...)
+	}
+	if c.idle != nil && len(c.pending) == 0 && len(c.waiting) == 0 {
+		close(c.idle)
+		c.idle = nil
 	}
 	return err
+}
+
+// giveUp tells those who wait that nothing more is stored.
+func (c *committer) giveUp(err error) {
+	c.mu.Lock()
+	waiting := c.waiting
+	c.waiting = nil
+	c.mu.Unlock()
+	c.tell(waiting, err)
+}
+
+// tell calls functions of the user's.
+func (c *committer) tell(waiting []waiter, err error) {
+	for _, w := range waiting {
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					c.log.Error("kafka: the function given to CommitAsync panicked", "group", c.group, "panic", p)
+				}
+			}()
+			w.then(err)
+		}()
+	}
 }

@@ -20,10 +20,41 @@ type Config struct {
 	Brokers []string
 
 	// Group is the consumer group whose committed offsets say where to begin,
-	// and under which the App commits what it has dealt with. The source does
-	// not join the group: it reads all partitions by itself. Empty means that
-	// no offsets are kept in Kafka.
+	// and under which the App commits what it has dealt with. Unless Shared is
+	// set, the source does not join the group: it reads all partitions by itself.
+	// Empty means that no offsets are kept in Kafka.
 	Group string
+
+	// Shared spreads the partitions over all programs that are members of the
+	// Group, usually copies of one program. When members come and go, partitions
+	// move: a batch that is in hand is completed and committed before a partition
+	// is given up, so each record is in one batch that is done. A batch that
+	// outlasts Client.Consumer.Group.Rebalance.Timeout (60 s) is given up, and the
+	// new owner reads its records again; of a member that was killed, others take
+	// over after Client.Consumer.Group.Session.Timeout (10 s).
+	//
+	// Each copy sees some partitions only. So operators that bring together what
+	// belongs together (by key, joins, windows, state) are refused, and the group
+	// has the positions, not a checkpoint. A Sink that is Transactional stores them
+	// with each batch. It needs Kafka 2.5 or later.
+	Shared bool
+
+	// Member is a name for this copy that it has again when it is started again:
+	// its partitions are not given to others when it stops, unless it is away for
+	// longer than the session timeout (Kafka's static membership, group.instance.id).
+	// No two copies may have the same. Empty means that the group gives a name, and
+	// that partitions move at once when a member stops.
+	Member string
+
+	// Cooperative lets partitions be read on, while others move, that stay where
+	// they are (Kafka's cooperative-sticky). All members must do so. Without it,
+	// Client.Consumer.Group.Rebalance.GroupStrategies counts (range, unless it is
+	// set), and all partitions are given up before they are distributed.
+	Cooperative bool
+
+	// Commits is to be used to commit offsets by hand. If it is set, the App does
+	// not commit by itself.
+	Commits *Commits
 
 	// Start says where to begin in a topic. The zero value is [Committed].
 	Start Start
@@ -177,6 +208,17 @@ func (c Config) client() *sarama.Config {
 		s.Consumer.IsolationLevel = sarama.ReadUncommitted
 	}
 	s.Metadata.AllowAutoTopicCreation = false // a mistyped name must not make a topic
+	if c.Shared && !s.Version.IsAtLeast(groupVersion) {
+		s.Version = groupVersion
+	}
+	if c.Cooperative {
+		//lint:ignore SA1019 it would count more
+		s.Consumer.Group.Rebalance.Strategy = nil
+		s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyCooperativeSticky()}
+	}
+	if c.Member != "" {
+		s.Consumer.Group.InstanceId = c.Member
+	}
 	return &s
 }
 
@@ -189,6 +231,7 @@ func (c Config) check(topics []string) error {
 	checkBrokers(c.Brokers, func(format string, args ...any) { fault("Config."+format, args...) })
 	c.checkTopics(topics, fault)
 	c.checkRanges(topics, fault)
+	c.checkShared(fault)
 	if c.Start < Committed || c.Start > Latest {
 		fault("Config.Start is %d, which is none of the constants of type Start", c.Start)
 	}
@@ -263,6 +306,27 @@ func (c Config) checkTopics(topics []string, fault func(string, ...any)) {
 		} else if !validTopic(t) {
 			fault("Source has topic %q, which can't be the name of one: those have 1 to 249 of the characters a-z A-Z 0-9 . _ -", t)
 		}
+	}
+}
+
+func (c Config) checkShared(fault func(string, ...any)) {
+	if c.Commits != nil && c.Group == "" {
+		fault("Config.Commits needs a Group to commit for")
+	}
+	if !c.Shared {
+		if c.Member != "" || c.Cooperative {
+			fault("Config.Member and Config.Cooperative are about groups whose members share partitions; set Config.Shared, or leave them out")
+		}
+		return
+	}
+	if c.Group == "" {
+		fault("Config.Shared needs a Group, whose members the partitions are spread over")
+	}
+	if c.Start == Earliest || c.Start == Latest || !c.Since.IsZero() || len(c.Offsets) > 0 {
+		fault("Config.Shared: partitions begin where the group has committed, or a partition that moves would be read twice or in part; of Start, Since and Offsets, only Committed and CommittedOrLatest can be given")
+	}
+	if len(c.Assign) > 0 || len(c.Ranges) > 0 {
+		fault("Config.Shared: the group says which partitions are read; leave Config.Assign and Config.Ranges out")
 	}
 }
 

@@ -23,7 +23,7 @@ type reader struct {
 	commits  *committer // nil without a group
 	outages  *outages
 	log      *slog.Logger
-	watches  bool // partitions may be added
+	leave    func() // the group, or nil
 
 	once sync.Once
 
@@ -31,9 +31,10 @@ type reader struct {
 	parts map[string]*partition // by name
 }
 
-func newReader(p *plan, topics func(context.Context) ([]string, error), o source.Options) *reader {
+// openReader makes a reader that reads nothing yet.
+func openReader(p *plan, m *member) *reader {
 	r := &reader{
-		Buffer:  source.NewBuffer[Record](o),
+		Buffer:  source.NewBuffer[Record](p.opts),
 		config:  p.config,
 		session: p.session,
 		outages: &outages{log: p.log},
@@ -43,8 +44,16 @@ func newReader(p *plan, topics func(context.Context) ([]string, error), o source
 	r.consumer, _ = sarama.NewConsumerFromClient(p.session.client) // fails if the client is closed
 	r.Lost(p.lost)
 	if p.config.Group != "" {
-		r.commits = newCommitter(p.session, p.config.Group, p.log)
+		r.commits = newCommitter(p.session, p.config.Group, m, p.log)
 	}
+	if p.config.Commits != nil {
+		p.config.Commits.bind(r)
+	}
+	return r
+}
+
+func newReader(p *plan, topics func(context.Context) ([]string, error)) *reader {
+	r := openReader(p, nil)
 	parts := make([]*partition, len(p.parts)) // all known before the first is read: they share the buffer
 	for i, part := range p.parts {
 		parts[i] = r.add(part)
@@ -56,7 +65,7 @@ func newReader(p *plan, topics func(context.Context) ([]string, error), o source
 		r.Go(r.watchLag)
 	}
 	if refresh := r.session.config.Metadata.RefreshFrequency; topics != nil && !p.replay && refresh > 0 {
-		r.watches = true
+		r.StayOpen()
 		r.Go(func(life context.Context) error {
 			r.watch(life, topics, refresh)
 			return nil
@@ -79,13 +88,6 @@ func (r *reader) add(p part) *partition {
 	part.behind(p.end)
 	r.parts[p.String()] = part
 	return part
-}
-
-// Cut implements [source.Reader].
-func (r *reader) Cut(ctx context.Context, q source.Request) (source.Slice[Record], error) {
-	s, err := r.Buffer.Cut(ctx, q)
-	s.End = s.End && !r.watches // there may be no partition yet
-	return s, err
 }
 
 // watch begins to read topics and partitions that are added, from their first
@@ -133,33 +135,46 @@ func (r *reader) discover(life context.Context, p spot) {
 }
 
 // Commit implements [source.Reader]: it stores the offsets for the group, a
-// moment later.
+// moment later, unless the user does so.
 func (r *reader) Commit(_ context.Context, done []source.Range) error {
-	if r.commits == nil {
+	if r.commits == nil || r.config.Commits != nil {
 		return nil
 	}
+	offsets, err := r.offsets(done)
+	if err == nil {
+		r.commits.add(offsets, nil)
+	}
+	return err
+}
+
+// offsets are those up to which ranges go.
+func (r *reader) offsets(done []source.Range) (map[spot]int64, error) {
 	offsets := make(map[spot]int64, len(done))
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, d := range done {
 		p, ok := r.parts[d.Partition]
 		if !ok {
-			r.mu.Unlock()
-			return fmt.Errorf("kafka: commit %s at offset %d: this source does not read the partition", d.Partition, d.Until)
+			return nil, fmt.Errorf("kafka: commit %s at offset %d: this source does not read the partition", d.Partition, d.Until)
 		}
 		offsets[p.spot] = d.Until
 	}
-	r.mu.Unlock()
-	r.commits.add(offsets)
-	return nil
+	return offsets, nil
 }
 
 // Close implements [source.Reader].
 func (r *reader) Close() error {
 	r.once.Do(func() {
+		if r.config.Commits != nil {
+			r.config.Commits.unbind(r)
+		}
 		r.Shut()
 		if r.commits != nil {
 			giveUp := time.AfterFunc(r.config.CloseTimeout, r.session.dialer.shut)
 			r.commits.close()
+			if r.leave != nil {
+				r.leave()
+			}
 			giveUp.Stop()
 		}
 		r.session.dialer.shut() // fetches that wait for records end now

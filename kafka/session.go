@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +37,16 @@ type session struct {
 type spot struct {
 	topic string
 	id    int32
+}
+
+// parseSpot is the inverse of String.
+func parseSpot(name string) (spot, error) {
+	i := strings.LastIndexByte(name, '/')
+	id, err := strconv.ParseInt(name[i+1:], 10, 32)
+	if i < 0 || err != nil {
+		return spot{}, fmt.Errorf("kafka: %q is not a partition of Kafka's, such as twitter/0", name)
+	}
+	return spot{name[:i], int32(id)}, nil
 }
 
 func (s spot) String() string { return fmt.Sprintf("%s/%d", s.topic, s.id) }
@@ -174,6 +185,23 @@ func (s *session) partitions(ctx context.Context, topic string) (ids []int32, er
 	return slices.Sorted(slices.Values(ids)), err
 }
 
+// cluster is the id of the cluster that has a topic.
+func (s *session) cluster(ctx context.Context, topic string) (id string, err error) {
+	err = s.try(ctx, func() error {
+		b := s.client.LeastLoadedBroker()
+		if b == nil {
+			return sarama.ErrOutOfBrokers
+		}
+		_ = b.Open(s.config) // fails if it is open; the request tells what else went wrong
+		answer, err := b.GetMetadata(&sarama.MetadataRequest{Version: 5, Topics: []string{topic}})
+		if err == nil && answer.ClusterID != nil {
+			id = *answer.ClusterID
+		}
+		return err
+	})
+	return id, err
+}
+
 // offsets asks the leaders of partitions for the offset that belongs to a time
 // in ms, or to sarama.OffsetOldest or OffsetNewest.
 func (s *session) offsets(ctx context.Context, at int64, isolation sarama.IsolationLevel, of []spot) (map[spot]int64, error) {
@@ -299,13 +327,23 @@ func (s *session) committed(ctx context.Context, group string, of []spot, stable
 	return found, err
 }
 
-// commit stores offsets for a group that has no members.
-func (s *session) commit(group string, offsets map[spot]int64) error {
+// groupMember is as whom offsets are committed. Without a member's id, the group
+// must have no members.
+type groupMember struct {
+	group, id  string
+	instance   *string
+	generation int32
+}
+
+// commit stores offsets for a group.
+func (s *session) commit(as groupMember, offsets map[spot]int64) error {
+	group := as.group
 	coordinator, err := s.client.Coordinator(group)
 	if err != nil {
 		return err
 	}
 	req := sarama.NewOffsetCommitRequest(s.config, group)
+	req.ConsumerID, req.ConsumerGroupGeneration, req.GroupInstanceId = as.id, as.generation, as.instance
 	for p, offset := range offsets {
 		req.AddBlockWithLeaderEpoch(p.topic, p.id, offset, -1, 0, "")
 	}
@@ -317,7 +355,7 @@ func (s *session) commit(group string, offsets map[spot]int64) error {
 	}
 	for topic, partitions := range resp.Errors {
 		for id, err := range partitions {
-			if err == sarama.ErrUnknownMemberId || err == sarama.ErrIllegalGeneration {
+			if as.id == "" && (err == sarama.ErrUnknownMemberId || err == sarama.ErrIllegalGeneration) {
 				return fmt.Errorf("%v: the group has members, programs that read with it in another way; use a Group of your own: %w", spot{topic, id}, err)
 			}
 			if err != sarama.ErrNoError {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -55,6 +56,14 @@ type SinkConfig struct {
 	// program that was stopped for longer does not start again, since it can't
 	// know what is stored; nor does one with an old copy of its checkpoint. To
 	// begin anew, delete the group and the checkpoint.
+	//
+	// In a program whose source is shared ([Config.Shared]), of the same cluster,
+	// no checkpoint is needed: the transaction holds the offsets up to which the
+	// batch has read, on behalf of the member of the source's group, so that Kafka
+	// refuses it when others have the partitions. The transactional.id is
+	// "APP/SINK/MEMBER" then, with a name made up where Config.Member is empty: the
+	// last transaction of a copy that was killed keeps others waiting for
+	// WriteTimeout (10 s at least), unless that has a Member and is started again.
 	//
 	// WriteTimeout is the longest that a transaction may last; the broker's
 	// transaction.max.timeout.ms (15 min) must not be less. When a program was
@@ -117,13 +126,17 @@ func Sink[T any](c SinkConfig, message func(T) (Message, error)) sink.Sink[T] {
 		client := *c.Client
 		c.Client = &client
 	}
-	return &output[T]{c, message}
+	return &output[T]{c, message, sync.OnceValue(rand.Text)}
 }
 
 type output[T any] struct {
 	config  SinkConfig
 	message func(T) (Message, error)
+	copy    func() string // a name for this copy of a program that shares its source
 }
+
+// StoresClaims implements [sink.Claiming].
+func (o *output[T]) StoresClaims() {}
 
 // Check returns everything that is wrong with the settings.
 func (o *output[T]) Check() error {
@@ -231,7 +244,7 @@ func (o *output[T]) Open(ctx context.Context, so sink.Options) (sink.Writer[T], 
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	w := writer[T]{output: output[T]{o.config.defaults(), o.message}}
+	w := writer[T]{output: output[T]{o.config.defaults(), o.message, o.copy}}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.config.ConnectTimeout, errNoAnswer)
 	defer cancel()
 	if w.config.Transactional {

@@ -56,6 +56,9 @@ func (in *input) Open(ctx context.Context, o source.Options) (source.Reader[Reco
 	if err := in.Check(); err != nil {
 		return nil, err
 	}
+	if in.config.Shared && o.Replay {
+		return nil, errors.New("kafka: Config.Shared: a replay by record time reads all partitions; leave Shared out")
+	}
 	c := in.config.defaults()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.ConnectTimeout, errNoAnswer)
 	defer cancel()
@@ -72,8 +75,16 @@ func (in *input) Open(ctx context.Context, o source.Options) (source.Reader[Reco
 	if find := in.names(s); find != nil {
 		topics, err = find(ctx)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case c.Shared:
+		err = p.find(ctx, topics) // they exist; the group says which are ours
+	default:
 		err = p.make(ctx, topics)
+	}
+	var cluster string
+	if err == nil && c.Shared && len(topics) > 0 {
+		cluster, err = s.cluster(ctx, topics[0])
 	}
 	if err == nil && !s.settle() {
 		err = s.explain(ctx, ctx.Err())
@@ -82,7 +93,15 @@ func (in *input) Open(ctx context.Context, o source.Options) (source.Reader[Reco
 		s.close()
 		return nil, err
 	}
-	return newReader(p, in.names(s), o), nil
+	if c.Shared {
+		return newSharedReader(p, in.names(s), cluster), nil
+	}
+	return newReader(p, in.names(s)), nil
+}
+
+// Shared implements [source.Shared].
+func (in *input) Shared() (member string, shared bool) {
+	return in.config.client().Consumer.Group.InstanceId, in.config.Shared
 }
 
 // names returns what finds the topics to read; it is nil if there are only
@@ -110,7 +129,8 @@ type plan struct {
 	log     *slog.Logger
 
 	parts []part
-	lost  int64 // offsets that should have been read and are gone
+	lost  int64  // offsets that should have been read and are gone
+	fresh []spot // where the group has committed nothing
 }
 
 // part is the offsets [from, until) of a partition.
@@ -124,6 +144,11 @@ func (p *plan) make(ctx context.Context, topics []string) error {
 	if err := p.find(ctx, topics); err != nil {
 		return err
 	}
+	return p.begin(ctx)
+}
+
+// begin finds out where the partitions begin and end.
+func (p *plan) begin(ctx context.Context) error {
 	if len(p.parts) == 0 {
 		return nil // no topic matches yet
 	}
@@ -211,7 +236,7 @@ func (p *plan) start(ctx context.Context, of []spot, first, end map[spot]int64) 
 	case c.Start == Latest, c.Start == CommittedOrLatest && c.Group == "":
 		from = end
 	case c.Start != Earliest && c.Group != "":
-		committed, err := p.session.committed(ctx, c.Group, of, false)
+		committed, err := p.session.committed(ctx, c.Group, of, c.Shared)
 		if err != nil {
 			return err
 		}
@@ -224,6 +249,9 @@ func (p *plan) start(ctx context.Context, of []spot, first, end map[spot]int64) 
 		part := &p.parts[i]
 		offset, ok := from[part.spot]
 		given, isGiven := p.config.Offsets[part.topic][part.id]
+		if !ok {
+			p.fresh = append(p.fresh, part.spot)
+		}
 		switch {
 		case isGiven:
 			part.from = given

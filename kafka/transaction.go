@@ -1,10 +1,12 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -51,13 +53,24 @@ type exact[T any] struct {
 	writer[T]
 	group      string // whose offset is the number of a batch
 	checkpoint string
+
+	shared bool   // the positions of the program's sources are stored instead
+	system string // where those must be, for a transaction is of one cluster
 }
 
 var errClosed = errors.New("kafka: a Write has failed; the sink must be opened again")
 
 func openExact[T any](ctx context.Context, w writer[T], o sink.Options) (sink.Writer[T], error) {
-	e := &exact[T]{w, "godstream." + o.App + "." + o.Name, o.Checkpoint}
+	e := &exact[T]{writer: w, group: "godstream." + o.App + "." + o.Name, checkpoint: o.Checkpoint, shared: o.Shared}
 	e.id, e.ready = o.App+"/"+o.Name, e.mine
+	if o.Shared { // the group of the source fences, so the name must only be another one in each copy
+		e.id += "/" + cmp.Or(o.Member, w.copy())
+		e.ready = func(ctx context.Context, s *session) error {
+			cluster, err := s.cluster(ctx, e.config.Topic)
+			e.system = system(cluster)
+			return err
+		}
+	}
 	if err := e.connect(ctx, e.config.ConnectTimeout); err != nil {
 		return nil, e.explain(err)
 	}
@@ -103,15 +116,26 @@ func (e *exact[T]) Write(ctx context.Context, b sink.Batch[T]) error {
 		if e.link == nil {
 			return errClosed
 		}
+		if idle, err := e.idle(ctx, b); idle || err != nil {
+			return err
+		}
 		complete := false
 		defer func() {
 			if !complete && ctx.Err() == nil {
 				e.abort(ctx)
 			}
 		}()
-		err := e.begin(b.Number)
+		release := func() {}
+		defer func() { release() }()
+		err := e.begin()
+		if err == nil && !e.shared {
+			err = e.number(b.Number)
+		}
 		if err == nil {
 			err = e.send(ctx, b)
+		}
+		if err == nil && e.shared {
+			release, err = e.claim(ctx, b)
 		}
 		if errors.Is(err, sarama.ErrTransactionNotReady) && e.link.lost() && e.link.drain(ctx) {
 			err = e.commit(ctx) // can't: it tells what happened before
@@ -123,23 +147,80 @@ func (e *exact[T]) Write(ctx context.Context, b sink.Batch[T]) error {
 			return err
 		}
 		complete = true
-		return e.commit(ctx)
+		err = e.commit(ctx)
+		complete = !e.refuses(err) // else nobody knows
+		return err
 	}))
 }
 
-// begin begins the transaction of a batch.
-func (e *exact[T]) begin(number int64) error {
-	p := e.link.producer
-	err := p.BeginTxn()
-	if err == nil {
-		err = p.AddOffsetsToTxn(map[string][]*sarama.PartitionOffsetMetadata{
-			e.config.Topic: {{Offset: number, LeaderEpoch: -1, Metadata: &e.checkpoint}},
-		}, e.group)
+// refuses says whether Kafka has refused what a batch of a shared source has read,
+// since other programs have the partitions.
+func (e *exact[T]) refuses(err error) bool {
+	return e.shared && (errors.Is(err, sarama.ErrIllegalGeneration) || errors.Is(err, sarama.ErrUnknownMemberId) ||
+		errors.Is(err, sarama.ErrFencedInstancedId) || errors.Is(err, sarama.ErrRebalanceInProgress))
+}
+
+// idle says whether a batch of a shared source has nothing to store.
+func (e *exact[T]) idle(ctx context.Context, b sink.Batch[T]) (bool, error) {
+	if !e.shared || b.Len() > 0 {
+		return false, nil
 	}
+	claims, release, err := b.Hold(ctx)
 	if err != nil {
-		return fmt.Errorf("kafka: write to %s: begin a transaction: %w", e.config.Topic, plain(err))
+		return false, err
 	}
-	return nil
+	release()
+	return !slices.ContainsFunc(claims, func(c sink.Claim) bool { return len(c.Next) > 0 }), nil
+}
+
+// begin begins the transaction of a batch.
+func (e *exact[T]) begin() error { return e.fault("begin a transaction", e.link.producer.BeginTxn()) }
+
+func (e *exact[T]) fault(doing string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("kafka: write to %s: %s: %w", e.config.Topic, doing, plain(err))
+	}
+	return err
+}
+
+// number puts the number of a batch into its transaction.
+func (e *exact[T]) number(n int64) error {
+	return e.fault("begin a transaction", e.link.producer.AddOffsetsToTxn(map[string][]*sarama.PartitionOffsetMetadata{
+		e.config.Topic: {{Offset: n, LeaderEpoch: -1, Metadata: &e.checkpoint}},
+	}, e.group))
+}
+
+// claim puts how far the sources are read into the transaction. What it returns
+// must be called when that has ended.
+func (e *exact[T]) claim(ctx context.Context, b sink.Batch[T]) (release func(), err error) {
+	claims, release, err := b.Hold(ctx)
+	if err != nil {
+		return func() {}, err
+	}
+	for _, c := range claims {
+		if c.System != e.system {
+			return release, fmt.Errorf("kafka: write to %s: it is on the cluster %q, but what is shared is read from %q, and how far it was read has to be stored in the same transaction; write to that cluster, or read without Shared", e.config.Topic, e.system, c.System)
+		}
+		as := &sarama.ConsumerGroupMetadata{GroupID: c.Group, GenerationID: c.Generation, MemberID: c.Member}
+		if c.Instance != "" {
+			as.GroupInstanceID = &c.Instance
+		}
+		offsets := map[string][]*sarama.PartitionOffsetMetadata{}
+		for name, next := range c.Next {
+			at, err := parseSpot(name)
+			if err != nil {
+				return release, err
+			}
+			offsets[at.topic] = append(offsets[at.topic], &sarama.PartitionOffsetMetadata{Partition: at.id, Offset: next, LeaderEpoch: -1})
+		}
+		if len(offsets) == 0 {
+			continue
+		}
+		if err := e.fault("add positions to the transaction", e.link.producer.AddOffsetsToTxnWithGroupMetadata(offsets, as)); err != nil {
+			return release, err
+		}
+	}
+	return release, nil
 }
 
 // commit makes the transaction last. When it fails, nobody knows whether it did.
@@ -204,6 +285,8 @@ func (e *exact[T]) explain(err error) error {
 		return line{"kafka: write to " + e.config.Topic + ": " + fmt.Sprintf(format, args...), err}
 	}
 	switch {
+	case e.refuses(err):
+		return fmt.Errorf("%w: %w", sink.ErrRevoked, err)
 	case errors.Is(err, sarama.ErrProducerFenced), errors.Is(err, sarama.ErrInvalidProducerEpoch), errors.Is(err, sarama.ErrInvalidTxnState):
 		return say("another program with the same App and sink name is running, and has taken over the transactional.id %q; give the App or the output another name (it may also be that this program stood still for longer than WriteTimeout, %v)", e.id, e.config.WriteTimeout)
 	case errors.Is(err, sarama.ErrTransactionalIDAuthorizationFailed):

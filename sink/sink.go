@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -49,8 +50,8 @@ const (
 	Idempotent
 	// Transactional shows it exactly once: the sink stores the number of a batch
 	// with its elements, all or nothing, so that a program that was killed finds
-	// out which batches are stored. It needs a program with a checkpoint. Its
-	// Writer is a [Marked].
+	// out which batches are stored. It needs a program with a checkpoint, and its
+	// Writer is a [Marked]; or one whose sources are shared, if it is [Claiming].
 	Transactional
 )
 
@@ -86,6 +87,33 @@ type Marker struct {
 	Number     int64  // Batch.Number
 }
 
+// Claiming is a Transactional sink that can be used in a program that shares its
+// source with others, instead of one with a checkpoint. It stores, all or nothing
+// with the elements of a batch, how far each source has been read by it, so that
+// whoever reads on begins behind what is stored: what [Batch.Hold] returns. With
+// Options.Shared, its Writer need not be a Marked; after a Write that failed it is
+// opened again.
+type Claiming interface {
+	StoresClaims()
+}
+
+// ErrRevoked is why a Write of a [Claiming] sink stored nothing, or only what
+// nobody sees: others read the partitions by now.
+var ErrRevoked = errors.New("sink: the batch was read from partitions that another program has by now")
+
+// Claim is how far a batch has read a shared source, and as whom.
+type Claim struct {
+	System     string // where positions are stored: "kafka" and the cluster's id
+	Group      string
+	Member     string // of the group
+	Instance   string // name of the program within the group, "" if it has none
+	Generation int32  // of the group
+
+	// Next is where to read on, by partition such as "twitter/0": those of which
+	// the batch has something.
+	Next map[string]int64
+}
+
 // Batch is what a sink is given: one batch of a stream, in partitions.
 type Batch[T any] struct {
 	ID    string    // the same whenever the batch is run again; sorts as Time does
@@ -95,6 +123,13 @@ type Batch[T any] struct {
 	// Number is the same whenever the batch is run again, too: 1 is the first
 	// batch since the checkpoint, or else the program, began.
 	Number int64
+
+	// Hold is nil unless Options.Shared was set. It returns what is to be stored
+	// with the elements, a Claim for each source, which holds until release is
+	// called: call it when the elements have been sent, and release after the
+	// transaction has ended. Its error is ErrRevoked if another program has the
+	// partitions by now.
+	Hold func(ctx context.Context) (claims []Claim, release func(), err error)
 }
 
 // Len is how many elements the batch has.
@@ -115,6 +150,12 @@ type Options struct {
 	// Checkpoint tells the checkpoint of the program from any other, "" if it
 	// has none.
 	Checkpoint string
+
+	// Shared is true if the program shares its source with others, which write to
+	// the same place: see [Claiming]. Member is its name among them that stays
+	// when it is started again, "" if it has none.
+	Shared bool
+	Member string
 }
 
 // Defaults fills in the zero fields.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -49,6 +50,7 @@ type Buffer[R any] struct {
 	need   need
 	feeds  []*Feed[R]
 	spread int
+	open   bool  // feeds may be added
 	first  int   // the feed that is served first at the next cut by bytes
 	turn   int   // and by records
 	bytes  int64 // in all feeds
@@ -84,6 +86,7 @@ type Feed[R any] struct {
 	wanted  int       // how many times all that there is was wanted
 	given   int       // and at which of these it was given last
 	ended   bool
+	dropped bool
 }
 
 // mark is what a Buffer knows of a record.
@@ -135,6 +138,10 @@ func NewBuffer[R any](o Options) *Buffer[R] {
 // feed: for what has no partitions of its own.
 func (b *Buffer[R]) Spread() { b.spread = b.opts.Partitions }
 
+// StayOpen tells that feeds may be added at any time, so that the source never
+// ends.
+func (b *Buffer[R]) StayOpen() { b.open = true }
+
 // Feed adds a partition whose first record is at position from. It is a part of
 // each slice, in the order in which feeds were added. Those that are known at the
 // start are to be added before the first is filled, since they share the room.
@@ -150,11 +157,36 @@ func (b *Buffer[R]) add(p *place) *Feed[R] {
 		f.until = p.pos
 	}
 	b.feeds = append(b.feeds, f)
+	b.divide()
+	return f
+}
+
+// divide counts anew how much is in the shared half, after the number of feeds
+// has changed.
+func (b *Buffer[R]) divide() {
 	b.over = 0
 	for _, f := range b.feeds {
 		b.over += max(0, f.bytes-b.own())
 	}
-	return f
+	b.room.Broadcast()
+}
+
+// Drop gives the partition up: what was not cut is forgotten, Put returns
+// [ErrClosed] from now on, and no slice that is cut later has a part of it. It
+// returns the position up to which it was cut.
+func (f *Feed[R]) Drop() (until int64) {
+	b := f.buf
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i := slices.Index(b.feeds, f); i >= 0 {
+		b.feeds = slices.Delete(b.feeds, i, i+1)
+		b.first, b.turn = 0, 0
+		b.bytes -= f.bytes
+		f.dropped, f.records, f.marks, f.runs, f.bytes = true, nil, nil, nil, 0
+		b.divide()
+		b.news.Broadcast()
+	}
+	return f.place.pos
 }
 
 // Go calls fill in a goroutine. An error that it returns makes the next Cut
@@ -188,15 +220,15 @@ func (f *Feed[R]) put(p *place, s *state, r R, until int64, size int, at time.Ti
 	b := f.buf
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if f.crowded() && !b.shut {
+	if f.crowded() && !f.closed() {
 		f.full = true
 		b.tell() // who waits for this partition must know that no more comes
-		for f.crowded() && !b.shut {
+		for f.crowded() && !f.closed() {
 			b.room.Wait()
 		}
 		f.full = false
 	}
-	if b.shut {
+	if f.closed() {
 		return ErrClosed
 	}
 	bytes := int64(max(size, 1))
@@ -250,6 +282,9 @@ func (f *Feed[R]) resize(by int64) {
 	b.bytes += by
 	b.over += max(0, f.bytes-own)
 }
+
+// closed says whether nothing can be put any more.
+func (f *Feed[R]) closed() bool { return f.dropped || f.buf.shut }
 
 // crowded says whether the feed has to wait for room.
 func (f *Feed[R]) crowded() bool {

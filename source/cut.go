@@ -297,7 +297,7 @@ func (f *Feed[R]) take(n int) {
 
 // slice completes the slice in hand.
 func (b *Buffer[R]) slice() Slice[R] {
-	out := Slice[R]{Parts: make([]Part[R], 0, len(b.feeds)), Spread: b.spread, End: true}
+	out := Slice[R]{Parts: make([]Part[R], 0, len(b.feeds)), Spread: b.spread, End: !b.open}
 	for _, f := range b.feeds {
 		if f.place != nil {
 			p := f.cut.part(f.place)
@@ -321,7 +321,7 @@ func (b *Buffer[R]) slice() Slice[R] {
 // more says whether it makes sense to wait for more bytes. It does not while a
 // Put waits for room.
 func (b *Buffer[R]) more(wanted bool) bool {
-	more := false
+	more := b.open && len(b.feeds) == 0
 	for _, f := range b.feeds {
 		if f.stuck() {
 			return false

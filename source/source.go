@@ -69,6 +69,10 @@ type Options struct {
 	// no checkpoint; empty that nothing has been read yet.
 	Positions []Position
 
+	// StoredBySink is true if a sink stores how far a shared source was dealt with,
+	// in the transaction of each batch. Commit then only tells the reader.
+	StoredBySink bool
+
 	Prefetch      int64        // bytes to read ahead at most
 	MaxBatchBytes int64        // bytes a batch may hold of this source
 	Logger        *slog.Logger // never nil after Defaults

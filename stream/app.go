@@ -45,6 +45,7 @@ type App struct {
 	keepFor time.Duration // after a batch with records, since windows on windows may show it
 	emits   bool          // windows may show elements of a batch without records
 	durable
+	sharing
 }
 
 // New makes an App. What is wrong with c is reported by Run.
@@ -159,7 +160,7 @@ func (a *App) begin() error {
 }
 
 func last(o engine.Output) int {
-	if o.Marker != nil {
+	if o.Exact {
 		return 1
 	}
 	return 0

@@ -35,6 +35,8 @@ type keptSource interface {
 	isNamed() bool
 	records() string  // their type
 	declared() *Fault // where
+	isShared() (member string, shared bool)
+	hold(context.Context) (source.Claim, func(), error)
 }
 
 // Recovered is what [GetOrCreate] found in a store.
@@ -91,6 +93,9 @@ func GetOrCreate(store checkpoint.Store, build func() (*App, error), opts ...che
 	}
 	if a == nil || !a.made {
 		return nil, errors.New("stream: GetOrCreate: the function returned no App of New")
+	}
+	if a.shared != "" {
+		return nil, fmt.Errorf("stream: app %s: %s is shared, and its group keeps how far it was read; a checkpoint would say something else: make the program with New, or leave Shared out", a.config.Name, a.shared)
 	}
 	a.store = store
 	a.drop, a.accept = checkpoint.Names(opts)
@@ -181,10 +186,10 @@ func (a *App) open(ctx context.Context, s checkpoint.Session) (*recovery.Journal
 	return j, nil
 }
 
-// recoverAndRun goes on from the checkpoint, if there is one, and once more if a
-// batch fails and Config.Retries allows it.
+// recoverAndRun goes on from the checkpoint or what the group of a shared source
+// has, if there is one, and once more if a batch fails and Config.Retries allows it.
 func (a *App) recoverAndRun(ctx context.Context, run engine.Config) error {
-	if a.store == nil {
+	if a.store == nil && a.shared == "" {
 		if len(a.transactional) > 0 {
 			return a.transactional[0]
 		}
@@ -194,9 +199,19 @@ func (a *App) recoverAndRun(ctx context.Context, run engine.Config) error {
 	retry, last := 0, time.Time{}
 	var cause *BatchError // of the retries
 	for {
-		err := a.runFromStore(ctx, run)
+		a.stop.Store(false)
+		var err error
+		if a.store != nil {
+			err = a.runFromStore(ctx, run)
+		} else {
+			err = engine.Run(ctx, run, a.program, &a.monitor, &a.stop)
+		}
 		var failed *BatchError
 		switch {
+		case a.revoked(ctx, err):
+			continue
+		case ctx.Err() != nil && errors.Is(err, source.ErrRevoked):
+			return nil // nothing of it is left to be done here
 		case err == nil || ctx.Err() != nil:
 			return err
 		case errors.As(err, &failed):
@@ -217,7 +232,7 @@ func (a *App) recoverAndRun(ctx context.Context, run engine.Config) error {
 		}
 		wait := engine.Backoff(run.RetryBackoff, retry)
 		retry++
-		a.config.Logger.Error("a batch failed; going on from the checkpoint", "app", a.Name(), "batch", failed.Time, "reason", err, "attempt", retry, "of", run.Retries, "in", wait)
+		a.config.Logger.Error("a batch failed; going on from what was saved", "app", a.Name(), "batch", failed.Time, "reason", err, "attempt", retry, "of", run.Retries, "in", wait)
 		if !engine.Wait(ctx, wait) {
 			return err
 		}

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -39,6 +40,7 @@ type node[T any] struct {
 	env     *batch.Env
 	period  time.Duration // between batches: the App's interval, or a window's slide
 	emits   bool          // it may have elements in a batch without records
+	shared  string        // the source that it comes from, if that is shared
 	reach   time.Duration // how long after a batch the windows before the stream show what it held
 	compute func(b *engine.Batch, env *batch.Env) batch.Batch[T]
 
@@ -90,6 +92,7 @@ func add[T any](a *App, n plan.Node, opts []Option, compute func(c nodeConfig) f
 		if in.App() == a {
 			node.reach = max(node.reach, in.reach())
 			node.emits = node.emits || in.emits()
+			node.shared = cmp.Or(node.shared, in.sharedBy())
 		}
 	}
 	a.sealers = append(a.sealers, func(readers []int, _ []bool) { node.readers = readers[id] })
@@ -105,6 +108,7 @@ type input interface {
 	period() time.Duration
 	reach() time.Duration
 	emits() bool
+	sharedBy() string
 }
 
 // emitters are the operations that may make elements of none.
@@ -114,6 +118,7 @@ func (s Stream[T]) id() plan.ID           { return s.node.id }
 func (s Stream[T]) period() time.Duration { return s.node.period }
 func (s Stream[T]) reach() time.Duration  { return s.node.reach }
 func (s Stream[T]) emits() bool           { return s.node.emits }
+func (s Stream[T]) sharedBy() string      { return s.node.shared }
 
 // period is the time between the batches of an operator on these streams.
 func (a *App) period(inputs []input) time.Duration {
@@ -151,6 +156,9 @@ func (a *App) declare(n plan.Node, opts []Option, inputs []input) (nodeConfig, p
 			a.reject("%s: a stream belongs to app %s, another to app %s; an operator reads streams of one App", n.Op, a.Name(), in.App().Name())
 			ok = false
 		}
+	}
+	for _, in := range inputs {
+		a.checkShared(n.Op, in)
 	}
 	c := a.options(n.Op, opts)
 	n.Name = c.name

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,7 @@ type BatchInfo struct {
 	Time   time.Time // T, the end of the batch's interval
 	Ranges []SourceRanges
 	number int64
+	hold   func(context.Context) ([]sink.Claim, func(), error)
 }
 
 // SourceRanges is what a batch holds of one source, by partition: the offset
@@ -90,17 +92,29 @@ func To[T any](s Stream[T], to sink.Sink[T], opts ...Option) {
 	exact := to != nil && to.Delivery() == sink.Transactional
 	if exact {
 		s.app.transactional = append(s.app.transactional, s.app.fault("To: the sink is transactional, which needs a checkpoint: make the program with GetOrCreate"))
+		if _, ok := to.(sink.Claiming); !ok && s.app.shared != "" {
+			s.app.reject("To: %s is shared, and this transactional sink can't store how far it was read; use one that can, or read all partitions in one program (without Shared)", s.app.shared)
+		}
+		if len(s.app.transactional) > 1 && s.app.shared != "" {
+			s.app.reject("To: a second transactional sink; %s is shared, and how far it was read is stored in the transaction of one sink", s.app.shared)
+		}
 	}
 	o := output(s, n, opts, func(nodeConfig) func(context.Context, BatchInfo, batch.Batch[T]) error {
 		return func(ctx context.Context, at BatchInfo, b batch.Batch[T]) error {
-			return w.Write(ctx, sink.Batch[T]{ID: at.ID(), Time: at.Time.UTC(), Number: at.number, Parts: batch.Slices(b)})
+			err := w.Write(ctx, sink.Batch[T]{ID: at.ID(), Time: at.Time.UTC(), Number: at.number, Hold: at.hold, Parts: batch.Slices(b)})
+			if errors.Is(err, sink.ErrRevoked) {
+				err = fmt.Errorf("%w: %w", source.ErrRevoked, err)
+			}
+			return err
 		}
 	})
 	o.Open = func(ctx context.Context) (err error) {
-		w, err = to.Open(ctx, sink.Options{Name: o.Name, App: s.app.Name(), Logger: s.app.config.Logger, Checkpoint: s.app.checkpoint})
+		w, err = to.Open(ctx, sink.Options{Name: o.Name, App: s.app.Name(), Logger: s.app.config.Logger, Checkpoint: s.app.checkpoint,
+			Shared: s.app.shared != "", Member: s.app.member()})
 		return err
 	}
-	if exact {
+	o.Exact = exact
+	if exact && s.app.shared == "" {
 		o.Marker = func(ctx context.Context) (string, int64, error) {
 			marked, ok := w.(sink.Marked[T])
 			if !ok {
@@ -146,7 +160,7 @@ func output[T any](s Stream[T], n plan.Node, opts []Option, do func(nodeConfig) 
 			stored = b.Seq
 		}
 		if a.stop.Load() {
-			return engine.ErrDrainTimeout
+			return nil // the engine says why it was stopped
 		}
 		return caught(func() error {
 			defer env.Blame(-1)
@@ -171,7 +185,7 @@ func caught(f func() error) (err error) {
 }
 
 func (a *App) info(b *engine.Batch) BatchInfo {
-	i := BatchInfo{Time: b.Time, number: b.Seq}
+	i := BatchInfo{Time: b.Time, number: b.Seq, hold: a.holder(b)}
 	for n, s := range a.program.Sources {
 		i.Ranges = append(i.Ranges, SourceRanges{Source: s.Name(), Ranges: b.Slices[n].Ranges})
 	}

@@ -47,6 +47,13 @@ func From[R any](a *App, src source.Source[R], opts ...Option) Stream[R] {
 	}
 	o := &opened[R]{app: a, name: s.Name(), source: src, named: named, place: a.fault("")}
 	o.volatile, _ = src.(source.Volatile[R])
+	if shared, ok := src.(source.Shared[R]); ok {
+		o.member, o.shared = shared.Shared()
+		if o.shared {
+			s.node.shared = o.name
+			a.share(o.name)
+		}
+	}
 	a.program.Sources = append(a.program.Sources, o)
 	a.sources = append(a.sources, o)
 	return s
@@ -60,6 +67,8 @@ type opened[R any] struct {
 	named  bool   // by the user
 	place  *Fault // where it was declared
 
+	member    string // of the programs that share the source
+	shared    bool
 	volatile  source.Volatile[R] // nil if the source can give its records again
 	positions []source.Position  // where it goes on
 	again     [][]byte           // the records of batches that are run again, if it is volatile
@@ -73,7 +82,7 @@ func (o *opened[R]) Name() string { return o.name }
 func (o *opened[R]) Open(ctx context.Context) error {
 	c := o.app.config
 	r, err := o.source.Open(ctx, source.Options{
-		Name: o.name, App: c.Name, Replay: c.Ticks == Replay, Partitions: c.Partitions, Prefetch: c.Prefetch,
+		Name: o.name, App: c.Name, StoredBySink: o.shared && len(o.app.transactional) > 0, Replay: c.Ticks == Replay, Partitions: c.Partitions, Prefetch: c.Prefetch,
 		MaxBatchBytes: o.app.program.Share(c.MaxBatchBytes), Positions: o.positions, Logger: c.Logger,
 	})
 	if err != nil {
@@ -199,6 +208,24 @@ func (o *opened[R]) Commit(ctx context.Context, done []source.Range) error {
 func (o *opened[R]) Next(ctx context.Context) (time.Time, bool, error) { return o.reader.Next(ctx) }
 
 func (o *opened[R]) Close() error { return o.reader.Close() }
+
+// Revoked is nil if the source is not shared.
+func (o *opened[R]) Revoked() <-chan struct{} {
+	if s, ok := o.reader.(source.Sharer); ok && o.shared {
+		return s.Revoked()
+	}
+	return nil
+}
+
+func (o *opened[R]) hold(ctx context.Context) (source.Claim, func(), error) {
+	s, ok := o.reader.(source.Sharer)
+	if !ok {
+		return source.Claim{}, nil, fmt.Errorf("source %s says that it is shared, but its reader %T has no Hold", o.name, o.reader)
+	}
+	return s.Hold(ctx)
+}
+
+func (o *opened[R]) isShared() (member string, shared bool) { return o.member, o.shared }
 
 func (o *opened[R]) Stats() source.Stats {
 	o.mu.Lock()

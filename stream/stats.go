@@ -18,6 +18,7 @@ type Stats struct {
 	Full           int64 // slices of a source that MaxBatchBytes cut short
 	Retries        int64 // of outputs, and of batches from the checkpoint
 	Undone         int64 // batches that were cut and not begun when Run was stopped
+	Revoked        int64 // batches that were given up since other programs, which share a source, have their partitions
 	Records, Bytes int64 // in done batches
 	LastError      error // of the batch that failed
 
@@ -56,7 +57,7 @@ func (a *App) Stats() Stats {
 	c := a.monitor.Counts()
 	s := Stats{
 		Started: c.Started, Batches: c.Done, Failed: c.Failed, Pending: c.Pending, Running: c.Running,
-		Merged: c.Merged, Full: c.Full, Retries: c.Retries, Undone: c.Undone, Records: c.Records, Bytes: c.Bytes, LastError: c.Error,
+		Merged: c.Merged, Full: c.Full, Retries: c.Retries, Undone: c.Undone, Revoked: c.Revoked, Records: c.Records, Bytes: c.Bytes, LastError: c.Error,
 		Last: LastBatch{Time: c.Last.Time, Records: c.Last.Records, Bytes: c.Last.Bytes,
 			SchedulingDelay: c.Last.Scheduling, ProcessingDelay: c.Last.Processing},
 	}

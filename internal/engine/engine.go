@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,10 @@ type Source interface {
 	Commit(ctx context.Context, done []source.Range) error
 	Close() error
 	Stats() source.Stats
+
+	// Revoked is closed when the batch in hand has to be given up, since other
+	// programs read its partitions. It is nil for a source that is not shared.
+	Revoked() <-chan struct{}
 }
 
 // Slice is what a batch holds of a source. Elements is a source.Slice of the
@@ -88,9 +93,14 @@ type Output struct {
 	Do      func(ctx context.Context, b *Batch) error
 	Close   func() error
 
-	// Marker tells, after Open, which batch was stored last by an output that
-	// stores the number of a batch with it, and the checkpoint that the number
-	// is of. It is nil for others. Such outputs are the last ones.
+	// Exact outputs store a batch all or nothing, with what tells after a crash
+	// whether it is stored. They come last, and one that failed has to be opened
+	// again.
+	Exact bool
+
+	// Marker tells, after Open, which batch was stored last by an Exact output
+	// that stores the number of a batch with it, and the checkpoint that the
+	// number is of. It is nil for others.
 	Marker func(ctx context.Context) (checkpoint string, number int64, err error)
 }
 
@@ -156,6 +166,7 @@ func Run(ctx context.Context, c Config, p Program, m *Monitor, stop *atomic.Bool
 	} else if err != nil {
 		return err
 	}
+	defer r.watch()()
 	ticking, stopTicks := context.WithCancel(ctx)
 	made := make(chan error, 1)
 	go func() {
@@ -224,6 +235,8 @@ type run struct {
 	queue   chan *Batch
 	slots   chan struct{} // one for each batch that is queued or being cut
 
+	revoked context.Context // until a source that is shared gives the batch in hand up
+
 	limits []*limit         // by source
 	stored map[string]int64 // number of the last batch that an output with a Marker has
 
@@ -242,6 +255,8 @@ func (r *run) runBatches(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return r.end(ctx)
+		case <-r.revoked.Done():
+			return source.ErrRevoked
 		case b, ok := <-r.queue:
 			if !ok {
 				return r.end(ctx)
@@ -287,25 +302,22 @@ var errSaveTimeout = errors.New("the checkpoint was not written within DrainTime
 // runBatch runs the outputs of a batch and tells the sources that it is done.
 func (r *run) runBatch(ctx context.Context, b *Batch) error {
 	working, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	drained := make(chan struct{})
-	unwatch := context.AfterFunc(ctx, func() {
-		defer close(drained)
+	giveUp := func(why error) {
+		cancel(why)
+		r.stop.Store(true)
+	}
+	unwatch := after(ctx, func() {
 		late := time.NewTimer(r.DrainTimeout)
 		defer late.Stop()
 		select {
 		case <-late.C:
-			cancel(ErrDrainTimeout)
-			r.stop.Store(true)
+			giveUp(ErrDrainTimeout)
 		case <-working.Done():
 		}
 	})
-	defer func() {
-		cancel(nil)
-		if !unwatch() {
-			<-drained
-		}
-	}()
+	defer unwatch()
+	defer after(r.revoked, func() { giveUp(source.ErrRevoked) })()
+	defer cancel(nil)
 
 	defer r.Forget(b)
 	r.monitor.begin(b)
@@ -343,6 +355,45 @@ func (r *run) runBatch(ctx context.Context, b *Batch) error {
 	}
 	crashpoint.At("batch.committed")
 	return nil
+}
+
+// after calls f when ctx has ended, unless stop is called before, which waits for
+// f if it has begun.
+func after(ctx context.Context, f func()) (stop func()) {
+	done := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(done)
+		f()
+	})
+	return func() {
+		if !cancel() {
+			<-done
+		}
+	}
+}
+
+// watch makes revoked end when a source says so, until stop is called.
+func (r *run) watch() (stop func()) {
+	revoked, end := context.WithCancel(context.Background())
+	r.revoked = revoked
+	over := make(chan struct{})
+	var watching sync.WaitGroup
+	for _, s := range r.Sources {
+		if c := s.Revoked(); c != nil {
+			watching.Go(func() {
+				select {
+				case <-c:
+					end()
+				case <-over:
+				}
+			})
+		}
+	}
+	return func() {
+		close(over)
+		watching.Wait()
+		end()
+	}
 }
 
 // logged makes sure that the batch will be the same one after a crash.
@@ -395,7 +446,7 @@ func (r *run) outputs(stop, ctx context.Context, b *Batch) error {
 func (r *run) output(stop, ctx context.Context, o Output, b *Batch) error {
 	for attempt := 0; ; attempt++ {
 		err := r.whole(o.Do(ctx, b))
-		if err != nil && o.Marker != nil {
+		if err != nil && o.Exact {
 			return &RestartError{err}
 		}
 		if err == nil || attempt >= r.Retries || errors.As(err, new(*RestartError)) || stop.Err() != nil {
@@ -448,8 +499,12 @@ func Wait(ctx context.Context, d time.Duration) bool {
 // whole adds to the error of a step that it may have seen only a part of the
 // batch, since time was over.
 func (r *run) whole(err error) error {
-	if r.stop.Load() && !errors.Is(err, ErrDrainTimeout) {
-		return errors.Join(ErrDrainTimeout, err)
+	why := ErrDrainTimeout
+	if r.revoked.Err() != nil {
+		why = source.ErrRevoked
+	}
+	if r.stop.Load() && !errors.Is(err, why) {
+		return errors.Join(why, err)
 	}
 	return err
 }

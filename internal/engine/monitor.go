@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/godstream/godstream/source"
 )
 
 // Monitor counts what a program does, for anyone to read at any time.
@@ -20,6 +23,7 @@ type Counts struct {
 	Running        bool
 	Merged, Full   int64 // ticks merged into later ones; slices that MaxBatchBytes cut short
 	Retries        int64 // of outputs and of failed batches
+	Revoked        int64 // batches given up, since other programs have their partitions
 	Undone         int64 // batches that were cut and not begun when the program stopped
 	Records, Bytes int64 // in done batches
 	Last           BatchCounts
@@ -39,9 +43,12 @@ type BatchCounts struct {
 // Start notes that the program begins.
 func (m *Monitor) Start() { m.change(func(c *Counts) { c.Started = time.Now() }) }
 
-// Restart notes that the program goes on from its checkpoint after a batch has
-// failed.
+// Restart notes that the program goes on from where it was saved, after a batch
+// has failed.
 func (m *Monitor) Restart() { m.change(func(c *Counts) { c.Retries++; c.Pending, c.Undone = 0, 0 }) }
+
+// Reopen notes that it does so because its partitions were revoked.
+func (m *Monitor) Reopen() { m.change(func(c *Counts) { c.Pending, c.Undone = 0, 0 }) }
 
 // Counts returns a copy.
 func (m *Monitor) Counts() Counts {
@@ -76,6 +83,10 @@ func (m *Monitor) end(b *Batch, began time.Time, err error) {
 	m.change(func(c *Counts) {
 		c.Running = false
 		c.Last = BatchCounts{Time: b.Time, Records: b.Records, Bytes: b.Bytes, Scheduling: began.Sub(b.queued), Processing: time.Since(began)}
+		if errors.Is(err, source.ErrRevoked) {
+			c.Revoked++
+			return
+		}
 		if err != nil {
 			c.Failed++
 			c.Error = err
