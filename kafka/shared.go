@@ -53,6 +53,7 @@ func newSharedReader(p *plan, topics func(context.Context) ([]string, error), cl
 	}
 	r.StayOpen()
 	r.Go(r.run)
+	r.Go(r.watchLag)
 	return r
 }
 
@@ -153,7 +154,7 @@ func (r *sharedReader) take(p *pulse, added []spot) error {
 	}
 	begin := r.plan
 	for _, at := range added {
-		begin.parts = append(begin.parts, part{at, 0, never})
+		begin.parts = append(begin.parts, part{spot: at, until: never})
 	}
 	if err := begin.begin(p.ctx); err != nil {
 		return err
@@ -387,7 +388,7 @@ func (r *sharedReader) Commit(ctx context.Context, done []source.Range) error {
 func (r *sharedReader) isGone(of source.Range) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, known := r.spots[of.Partition]
+	_, known := r.parts[of.Partition]
 	return !known
 }
 
@@ -395,7 +396,7 @@ func (r *sharedReader) isGone(of source.Range) bool {
 func (r *sharedReader) forget(gone []spot) {
 	r.mu.Lock()
 	for _, at := range gone {
-		delete(r.spots, at.String())
+		delete(r.parts, at.String())
 	}
 	r.mu.Unlock()
 	r.commits.drop(gone)
