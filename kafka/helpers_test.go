@@ -188,3 +188,6 @@ func (j *journal) await(t testing.TB, text string) {
 		}
 	}
 }
+
+// quietly logs nothing.
+var quietly = slog.New(slog.DiscardHandler)

@@ -14,8 +14,17 @@ const (
 
 // behind tells the buffer where the partition ends.
 func (p *partition) behind(end int64) {
+	p.end.Store(end)
 	p.heard.Store(time.Now().UnixNano())
 	p.feed.Behind(min(end, p.until))
+}
+
+// fetched takes in where the partition ended at the client's last fetch, which may
+// be long ago.
+func (p *partition) fetched(end int64) {
+	if end > p.end.Load() {
+		p.behind(end)
+	}
 }
 
 // watchLag asks where partitions end that are not read up to there. The client

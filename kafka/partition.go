@@ -29,7 +29,8 @@ type partition struct {
 	next  int64 // offset to read
 	until int64 // offset at which to end
 
-	heard atomic.Int64 // when it was last known where the partition ends
+	end   atomic.Int64 // of the partition, as far as is known
+	heard atomic.Int64 // when that was told
 
 	down   bool      // an error came after the last record
 	failed time.Time // when it came
@@ -103,7 +104,7 @@ func (p *partition) read() error {
 				}
 				m = <-messages
 			}
-			p.behind(pc.HighWaterMarkOffset())
+			p.fetched(pc.HighWaterMarkOffset())
 			p.up()
 		case e, ok := <-failures:
 			if !ok {
