@@ -49,7 +49,7 @@ func tweets() (all []tweet) {
 
 // settings is how the program runs, which must not show in what it writes.
 type settings struct {
-	source     string // "function", "kafka", "live" or, with its broker in another process, "broker"
+	source     string // "function", "kafka", "live" or, with their broker in another process, "broker", "shared", "cooperative"
 	store      bool   // there is a checkpoint
 	partitions int
 	workers    int
@@ -141,6 +141,9 @@ func (s settings) run(ctx context.Context, dir string) error {
 		}
 		s.declare(in, lines, dir)
 		return app, nil
+	}
+	if s.source == "shared" || s.source == "cooperative" {
+		return copies(os.Getenv("CRASHTEST_BROKER"), s.source == "cooperative").Run(ctx)
 	}
 	if !s.store {
 		app, err := build()
