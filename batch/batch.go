@@ -64,6 +64,15 @@ func Split[T any](elements []T, n int) Batch[T] {
 	return b
 }
 
+// OfSeq makes a batch of partitions that are read each time anew.
+func OfSeq[T any](partitions ...iter.Seq[T]) Batch[T] {
+	b := Batch[T]{parts: make([]part[T], len(partitions))}
+	for i, p := range partitions {
+		b.parts[i].seq = p
+	}
+	return b
+}
+
 // With returns the same batch with another environment, for engines.
 func (b Batch[T]) With(env *Env) Batch[T] {
 	b.env = env

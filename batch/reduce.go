@@ -44,12 +44,20 @@ func Reduce[T any](b Batch[T], combine func(a, b T) T) Batch[T] {
 // Sum gives exactly one number, 0 of nothing. Integers wrap around on overflow;
 // the last bits of a sum of floats depend on the partitions.
 func Sum[T Number](b Batch[T]) Batch[T] {
-	add := func(a, b T) T { return a + b }
-	sum := fold(b, "sum", func(t T) T { return t }, add, add)
-	if sum.empty() {
-		return Of([]T{0}).With(b.env)
+	sums := make([]T, len(b.parts))
+	b.eachPart("sum", func(p int, in iter.Seq[T]) {
+		var sum T
+		in(func(t T) bool {
+			sum += t
+			return true
+		})
+		sums[p] = sum
+	})
+	var total T
+	for _, sum := range sums {
+		total += sum
 	}
-	return sum
+	return Of([]T{total}).With(b.env)
 }
 
 // Min gives the smallest element, of nothing nothing. NaN is smaller than every
@@ -119,14 +127,4 @@ func fold[T, A any](b Batch[T], op string, create func(T) A, add func(A, T) A, m
 		return Batch[A]{env: b.env, parts: make([]part[A], 1)}
 	}
 	return Of([]A{total.Value}).With(b.env)
-}
-
-// empty says that a stored batch has no elements.
-func (b Batch[T]) empty() bool {
-	for _, p := range b.parts {
-		if len(p.stored) > 0 {
-			return false
-		}
-	}
-	return true
 }

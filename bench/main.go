@@ -72,6 +72,7 @@ func list([]string) error {
 // flags parses args with what declare declares.
 func flags(name string, args []string, declare func(*flag.FlagSet)) error {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.StringVar(&profile, "cpuprofile", "", "file for a profile of what is measured, to be read by go tool pprof")
 	declare(f)
 	if err := f.Parse(args); err != nil {
 		return err

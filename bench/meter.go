@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"math"
+	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"time"
 
@@ -38,8 +41,18 @@ type meter struct {
 	at      time.Time // end of the batch before
 }
 
+// profile is where a profile goes, of all from start to result; "" for none.
+var profile string
+
 // start begins to measure, after what is to be left out.
 func (m *meter) start() {
+	if profile != "" {
+		if f, err := os.Create(profile); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: no profile:", err)
+		} else if err := pprof.StartCPUProfile(f); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: no profile:", err)
+		}
+	}
 	runtime.ReadMemStats(&m.memory)
 	m.cpu = cost.Used()
 	m.at = time.Now()
@@ -60,6 +73,7 @@ func (m *meter) lap(records int) {
 
 func (m *meter) result(peer, workload, check string, extra map[string]any) Result {
 	used := cost.Used() - m.cpu
+	pprof.StopCPUProfile()
 	var after runtime.MemStats
 	runtime.ReadMemStats(&after)
 	var wall time.Duration

@@ -33,54 +33,48 @@ func UpdateStateByKey[K comparable, V, S any](s Stream[Pair[K, V]], update func(
 	if update == nil {
 		s.app.reject("UpdateStateByKey: update is nil")
 	}
-	return UpdateStateByKeyFunc(s, func(_ time.Time, _ K, values []V, state Opt[S]) Opt[S] { return update(values, state) }, opts...)
+	return updateStateByKey(s, "UpdateStateByKey", state.Updater[K, V, S]{Of: update}, opts)
 }
 
 // UpdateStateByKeyFunc is [UpdateStateByKey] with a function that is also told
 // the time of the batch and the key.
 func UpdateStateByKeyFunc[K comparable, V, S any](s Stream[Pair[K, V]], update func(at time.Time, key K, values []V, state Opt[S]) Opt[S], opts ...Option) Stream[Pair[K, S]] {
-	if s.app == nil {
-		return Stream[Pair[K, S]]{}
-	}
 	if update == nil {
 		s.app.reject("UpdateStateByKeyFunc: update is nil")
 	}
+	return updateStateByKey(s, "UpdateStateByKeyFunc", state.Updater[K, V, S]{Keyed: update}, opts)
+}
+
+func updateStateByKey[K comparable, V, S any](s Stream[Pair[K, V]], name string, update state.Updater[K, V, S], opts []Option) Stream[Pair[K, S]] {
+	if s.app == nil {
+		return Stream[Pair[K, S]]{}
+	}
 	states := state.NewStates[K, S](false, false)
-	var group []uint32 // of each state: number of its values in the batch, + 1
+	var found []state.Found[K, V]
+	var groups state.Groups[V]
 	var c nodeConfig
 	out := stateful(s, plan.Node{Op: "updateStateByKey"}, opts, &c, func() func(b *engine.Batch, env *batch.Env) batch.Batch[Pair[K, S]] {
-		begin := initial[K, S](s.app, "UpdateStateByKey", c)
+		begin := initial[K, S](s.app, name, c)
 		return func(b *engine.Batch, env *batch.Env) batch.Batch[Pair[K, S]] {
 			begin(b, states)
-			grouped := batch.GroupByKey(s.read(b).With(env))
-			values := batch.Collect(grouped)
-			group = append(group[:0], make([]uint32, states.Numbers())...)
-			var fresh []Pair[K, []V]
-			for i, g := range values {
-				if n, _, ok := states.Get(g.Key); ok {
-					group[n] = uint32(i) + 1
-				} else {
-					fresh = append(fresh, g)
-				}
+			in := s.read(b).With(env)
+			if len(found) != in.Partitions() {
+				found = make([]state.Found[K, V], in.Partitions())
 			}
-			parts := states.Update(grouped.Partitions(), env.Run, func(n uint32, k K, old S) (S, bool) {
-				var of []V
-				if g := group[n]; g > 0 {
-					of = values[g-1].Value
-				}
-				return update(b.Time, k, of, Some(old)).Get()
+			fresh := make([][]Pair[K, V], len(found))
+			env.Run(len(found), func(p int) {
+				defer env.Blame(p)
+				state.Look(states, &found[p], in.Partition(p))
+				fresh[p] = found[p].Fresh
 			})
-			var added []Pair[K, S]
-			for _, g := range fresh {
-				if v, keep := update(b.Time, g.Key, g.Value, Opt[S]{}).Get(); keep {
+			state.Update(states, b.Time, found, &groups, env.Run, update)
+			for g := range batch.GroupByKey(batch.Of(fresh...).With(env)).All() {
+				if v, keep := update.New(b.Time, g.Key, g.Value).Get(); keep {
 					states.Set(g.Key, v, b.Time)
-					added = append(added, P(g.Key, v))
 				}
 			}
 			states.Compact()
-			last := len(parts) - 1
-			parts[last] = append(parts[last], added...)
-			return batch.Of(parts...).With(env)
+			return batch.OfSeq(states.Parts(len(found))...).With(env)
 		}
 	})
 	keepStates(s.app, out.node.id, out.Name(), "updateStateByKey", c, states)
@@ -161,31 +155,45 @@ func MapWithState[K comparable, V, S, U any](s Stream[Pair[K, V]], f func(key K,
 	}
 	var c nodeConfig
 	var states *state.States[K, S]
+	last := 0 // how many the last batch gave
 	out := stateful(s, plan.Node{Op: "mapWithState"}, opts, &c, func() func(b *engine.Batch, env *batch.Env) batch.Batch[U] {
 		states = state.NewStates[K, S](true, c.timeout > 0)
 		begin := initial[K, S](s.app, "MapWithState", c)
 		return func(b *engine.Batch, env *batch.Env) batch.Batch[U] {
 			begin(b, states)
-			var mapped []U
+			mapped := make([]U, 0, last)
 			call := func(k K, v Opt[V], st *State[S]) {
 				if u, some := f(k, v, st).Get(); some {
 					mapped = append(mapped, u)
 				}
 			}
 			in := s.read(b).With(env)
-			for p := range in.All() {
-				n, v, ok := states.Get(p.Key)
-				st := State[S]{value: v, ok: ok, at: b.Time}
-				call(p.Key, Some(p.Value), &st)
-				switch {
-				case st.updated:
-					states.Set(p.Key, st.value, b.Time)
-				case ok && st.removed:
-					states.Remove(n)
-				case ok:
-					states.Touch(n, b.Time)
+			st := &State[S]{at: b.Time}
+			block, olds := state.NewBlock[K, V](), make([]S, state.Together)
+			block.Each(in.All(), func(keys []K, values []V) {
+				states.Fetch(keys, block.Numbers[:], olds)
+				for i, k := range keys {
+					n, v, ok := uint32(0), *new(S), false
+					if place := block.Numbers[i]; place > 0 && states.Live(place-1) {
+						n, ok = place-1, true
+						_, v = states.State(n)
+					} else { // it was not there, and may be now, or it is there no longer
+						n, v, ok = states.Get(k)
+					}
+					st.value, st.ok, st.updated, st.removed = v, ok, false, false
+					call(k, Some(values[i]), st)
+					switch {
+					case ok && st.updated:
+						states.Put(n, st.value, b.Time)
+					case st.updated:
+						states.Set(k, st.value, b.Time)
+					case ok && st.removed:
+						states.Remove(n)
+					case ok:
+						states.Touch(n, b.Time)
+					}
 				}
-			}
+			})
 			if c.timeout > 0 {
 				for _, n := range states.Before(b.Time.Add(-c.timeout)) {
 					k, v := states.State(n)
@@ -194,13 +202,14 @@ func MapWithState[K comparable, V, S, U any](s Stream[Pair[K, V]], f func(key K,
 				}
 			}
 			states.Compact()
+			last = len(mapped)
 			return batch.Split(mapped, in.Partitions()).With(env)
 		}
 	})
 	all := add(s.app, plan.Node{Op: "stateSnapshots", Side: true}, []Option{Name(out.Name() + "-states")}, func(nodeConfig) func(*engine.Batch, *batch.Env) batch.Batch[Pair[K, S]] {
 		return func(b *engine.Batch, env *batch.Env) batch.Batch[Pair[K, S]] {
 			parts := out.node.run(b).Partitions() // once in a batch
-			return batch.Split(states.Pairs(), parts).With(env)
+			return batch.OfSeq(states.Parts(parts)...).With(env)
 		}
 	}, out)
 	keepStates(s.app, out.node.id, out.Name(), "mapWithState", c, states)

@@ -45,3 +45,31 @@ func Of[K comparable]() func(K) uint64 {
 	}
 	return f.(func(K) uint64)
 }
+
+// Many picks what sets the hashes of several keys, which is that of [Of] for each.
+func Many[K comparable]() func(keys []K, hashes []uint64) {
+	if f, ok := any(manyStrings).(func([]K, []uint64)); ok {
+		return f
+	}
+	one := Of[K]()
+	return func(keys []K, hashes []uint64) {
+		hashes = hashes[:len(keys)]
+		for i, k := range keys {
+			hashes[i] = one(k)
+		}
+	}
+}
+
+// manyStrings looks at a byte of each string first, so that the memory's answers
+// are waited for together.
+func manyStrings(keys []string, hashes []uint64) {
+	hashes = hashes[:len(keys)]
+	for i, k := range keys {
+		if len(k) > 0 {
+			hashes[i] = uint64(k[0])
+		}
+	}
+	for i, k := range keys {
+		hashes[i] = maphash.String(seed, k)
+	}
+}

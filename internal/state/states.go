@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -15,25 +16,41 @@ import (
 // It is written as a sequence of parts: the first has all keys, each further one
 // what has changed since the one before.
 type States[K comparable, S any] struct {
-	table  *Table[K, cell[S]]
+	table  *Table[K, S]
 	format Format[K, S]
 	tracks bool // whether it will be saved
 
-	dirty []uint32 // numbers of keys that have changed, and of some that are gone
-	gone  []K      // keys of saved states that are gone
-	parts int      // that are saved
-	begun bool
+	marks   []mark   // of each number
+	fetched mark     // so that they are read ahead
+	dirty   []uint32 // numbers of keys that have changed, and of some that are gone
+	gone    []K      // keys of saved states that are gone
+	parts   int      // that are saved
+	begun   bool
 
-	oldest, newest uint32 // by time of the last touch, if touches count: number + 1
-	touched        bool
-	timed          bool
+	timed bool
+	times []time.Time // of last touches, by mark; some are nobody's any longer
+
+	touched        bool   // touches count
+	links          []link // of each number, if they do
+	oldest, newest uint32 // number + 1
 }
 
-type cell[S any] struct {
-	state        S
-	at           time.Time // of the last touch
-	older, newer uint32    // the neighbours by that: number + 1
-	dirty, saved bool
+// mark is what a key has besides its state: how it stands to what is saved, and
+// above that when it was last touched, as a place in States.times, if that is kept.
+type mark uint32
+
+const (
+	dirty mark = 1 << iota // it has changed since the last save
+	saved                  // it is saved
+	step                   // of places in times
+)
+
+func (m mark) place() uint32        { return uint32(m / step) }
+func (m mark) at(place uint32) mark { return m%step + mark(place)*step }
+
+// link is where a key stands by the time of its last touch.
+type link struct {
+	older, newer uint32 // the neighbours: number + 1
 }
 
 // Format is how keys and states become bytes, and when two states are the same.
@@ -49,7 +66,7 @@ type Format[K comparable, S any] struct {
 // NewStates makes an empty one. timed keeps the time of the last touch with each
 // state; touches makes it know, too, which key was touched before which.
 func NewStates[K comparable, S any](timed, touches bool) *States[K, S] {
-	return &States[K, S]{table: NewTable[K, cell[S]](), timed: timed, touched: touches}
+	return &States[K, S]{table: NewTable[K, S](), timed: timed, touched: touches}
 }
 
 // Track makes it know what changes, to be saved in a format.
@@ -75,66 +92,138 @@ func (t *States[K, S]) Numbers() int { return t.table.Numbers() }
 // Get returns the number and the state of a key.
 func (t *States[K, S]) Get(k K) (n uint32, s S, ok bool) {
 	if n, ok = t.table.Get(k); ok {
-		s = t.table.Value(n).state
+		s = t.table.values[n]
 	}
 	return n, s, ok
 }
 
+// Find looks keys up as [Table.Find] does.
+func (t *States[K, S]) Find(keys []K, numbers []uint32) { t.table.Find(keys, numbers) }
+
+// Fetch does so too, and copies the states of those that are there. They may be
+// others when a key has its turn; but then the cache has what belongs to it.
+func (t *States[K, S]) Fetch(keys []K, numbers []uint32, olds []S) {
+	t.table.Find(keys, numbers)
+	for i := range keys {
+		if n := numbers[i]; n > 0 {
+			olds[i] = t.table.values[n-1]
+			t.fetched ^= t.marks[n-1]
+		}
+	}
+}
+
+// Live says whether a number is that of a key.
+func (t *States[K, S]) Live(n uint32) bool { return t.table.Live(n) }
+
 // State returns the key and the state of a number.
-func (t *States[K, S]) State(n uint32) (K, S) { return t.table.Key(n), t.table.Value(n).state }
+func (t *States[K, S]) State(n uint32) (K, S) { return t.table.keys[n], t.table.values[n] }
 
 // Set gives a key a state, at a batch time.
 func (t *States[K, S]) Set(k K, s S, at time.Time) {
+	t.Put(t.number(k), s, at)
+}
+
+// number is the number of a key, a new one if it has none.
+func (t *States[K, S]) number(k K) uint32 {
 	n, fresh := t.table.At(k)
-	c := t.table.Value(n)
-	c.state = s
-	t.change(n, c)
-	if !t.touched {
-		c.at = at
-	} else {
-		if !fresh {
-			t.unlink(c)
-		}
-		t.link(n, c, at)
+	if !fresh {
+		return n
 	}
+	t.marks = append(t.marks, 0)
+	if t.touched {
+		t.links = append(t.links, link{})
+		t.link(n)
+	}
+	return n
+}
+
+// Put gives the key of a number a state, at a batch time.
+func (t *States[K, S]) Put(n uint32, s S, at time.Time) {
+	t.table.values[n] = s
+	t.change(n)
+	t.touch(n, at)
 }
 
 // Touch notes that a key had data at a batch time.
 func (t *States[K, S]) Touch(n uint32, at time.Time) {
-	if c := t.table.Value(n); t.touched && !c.at.Equal(at) {
-		t.unlink(c)
-		t.link(n, c, at)
-		t.change(n, c)
+	if t.touched && !t.times[t.marks[n].place()].Equal(at) {
+		t.touch(n, at)
+		t.change(n)
 	}
 }
 
-func (t *States[K, S]) change(n uint32, c *cell[S]) {
-	if t.tracks && !c.dirty {
-		c.dirty = true
+func (t *States[K, S]) touch(n uint32, at time.Time) {
+	if t.timed {
+		t.marks[n] = t.marks[n].at(t.stamp(at))
+	}
+	if t.touched {
+		t.unlink(n)
+		t.link(n)
+	}
+}
+
+// stamp is the place of a time. What is nobody's is given up once there are more
+// of these than keys.
+func (t *States[K, S]) stamp(at time.Time) uint32 {
+	if last := len(t.times) - 1; last >= 0 && t.times[last].Equal(at) {
+		return uint32(last)
+	}
+	if len(t.times) > 2*t.table.Len()+minTimes {
+		t.restamp()
+	}
+	t.times = append(t.times, at)
+	return uint32(len(t.times) - 1)
+}
+
+// minTimes is how many times are kept in any case.
+const minTimes = 1024
+
+func (t *States[K, S]) restamp() {
+	places := make([]uint32, len(t.times)) // new ones + 1, by old ones
+	var kept []time.Time
+	for n, m := range t.marks {
+		if !t.table.Live(uint32(n)) {
+			continue
+		}
+		place := m.place()
+		if places[place] == 0 {
+			kept = append(kept, t.times[place])
+			places[place] = uint32(len(kept))
+		}
+		t.marks[n] = m.at(places[place] - 1)
+	}
+	t.times = kept
+}
+
+func (t *States[K, S]) change(n uint32) {
+	if t.tracks && t.marks[n]&dirty == 0 {
+		t.marks[n] |= dirty
 		t.dirty = append(t.dirty, n)
 	}
 }
 
 // Remove forgets a key.
 func (t *States[K, S]) Remove(n uint32) {
-	c := t.table.Value(n)
-	if t.tracks && c.saved {
-		t.gone = append(t.gone, t.table.Key(n))
+	if t.tracks && t.marks[n]&saved != 0 {
+		t.gone = append(t.gone, t.table.keys[n])
 	}
 	if t.touched {
-		t.unlink(c)
+		t.unlink(n)
 	}
+	t.marks[n] = 0
 	t.table.Remove(n, false)
 }
 
 // Compact gives up the room of removed keys, now and then. Numbers change.
 func (t *States[K, S]) Compact() {
-	if t.table.Compact() == nil {
+	if !t.table.sparse() {
 		return
 	}
+	t.marks = compact(t.table, t.marks)
+	t.table.Compact()
 	t.dirty = t.dirty[:0]
-	for n := range t.table.entries {
-		if t.table.entries[n].value.dirty {
+	for n, m := range t.marks {
+		if m&dirty != 0 {
 			t.dirty = append(t.dirty, uint32(n))
 		}
 	}
@@ -144,38 +233,35 @@ func (t *States[K, S]) Compact() {
 // Before returns the numbers of keys that were last touched before a time, in
 // order of insertion.
 func (t *States[K, S]) Before(limit time.Time) (numbers []uint32) {
-	for at := t.oldest; at != 0; {
-		c := t.table.Value(at - 1)
-		if !c.at.Before(limit) {
-			break
-		}
+	for at := t.oldest; at != 0 && t.times[t.marks[at-1].place()].Before(limit); at = t.links[at-1].newer {
 		numbers = append(numbers, at-1)
-		at = c.newer
 	}
 	slices.Sort(numbers)
 	return numbers
 }
 
-func (t *States[K, S]) link(n uint32, c *cell[S], at time.Time) {
-	c.at, c.older, c.newer = at, t.newest, 0
+// link makes a key the one that was touched last.
+func (t *States[K, S]) link(n uint32) {
+	t.links[n] = link{older: t.newest}
 	if t.newest != 0 {
-		t.table.Value(t.newest - 1).newer = n + 1
+		t.links[t.newest-1].newer = n + 1
 	} else {
 		t.oldest = n + 1
 	}
 	t.newest = n + 1
 }
 
-func (t *States[K, S]) unlink(c *cell[S]) {
-	if c.older != 0 {
-		t.table.Value(c.older - 1).newer = c.newer
+func (t *States[K, S]) unlink(n uint32) {
+	l := t.links[n]
+	if l.older != 0 {
+		t.links[l.older-1].newer = l.newer
 	} else {
-		t.oldest = c.newer
+		t.oldest = l.newer
 	}
-	if c.newer != 0 {
-		t.table.Value(c.newer - 1).older = c.older
+	if l.newer != 0 {
+		t.links[l.newer-1].older = l.older
 	} else {
-		t.newest = c.older
+		t.newest = l.older
 	}
 }
 
@@ -185,74 +271,42 @@ func (t *States[K, S]) relink() {
 		return
 	}
 	numbers := make([]uint32, 0, t.table.Len())
-	for n := range t.table.entries {
-		if t.table.entries[n].live {
+	for n := range t.table.keys {
+		if t.table.Live(uint32(n)) {
 			numbers = append(numbers, uint32(n))
 		}
 	}
-	slices.SortStableFunc(numbers, func(a, b uint32) int { return t.table.Value(a).at.Compare(t.table.Value(b).at) })
-	t.oldest, t.newest = 0, 0
+	at := func(n uint32) time.Time { return t.times[t.marks[n].place()] }
+	slices.SortStableFunc(numbers, func(a, b uint32) int { return at(a).Compare(at(b)) })
+	t.links, t.oldest, t.newest = make([]link, len(t.table.keys)), 0, 0
 	for _, n := range numbers {
-		c := t.table.Value(n)
-		t.link(n, c, c.at)
+		t.link(n)
 	}
 }
 
-// Pairs returns all keys and states, in order of insertion, in a slice that the
-// caller owns.
-func (t *States[K, S]) Pairs() []batch.Pair[K, S] {
-	out := make([]batch.Pair[K, S], 0, t.Len())
-	for n := range t.table.entries {
-		if e := &t.table.entries[n]; e.live {
-			out = append(out, batch.P(e.key, e.value.state))
+// Parts returns all keys and states, in order of insertion, in so many parts. They
+// are those of the moment in which they are read: that must be before the next
+// change.
+func (t *States[K, S]) Parts(parts int) []iter.Seq[batch.Pair[K, S]] {
+	all := make([]iter.Seq[batch.Pair[K, S]], max(parts, 1))
+	for i := range all {
+		from, until := t.part(i, len(all))
+		all[i] = func(yield func(batch.Pair[K, S]) bool) {
+			keys, states, all := t.table.keys[:until], t.table.values[:until], t.table.full()
+			for n := from; n < until; n++ {
+				if (all || t.table.Live(n)) && !yield(batch.P(keys[n], states[n])) {
+					return
+				}
+			}
 		}
 	}
-	return out
+	return all
 }
 
-// Update gives each key the state that f makes of its old one, or removes it if
-// f says false, and returns all that are left, in order of insertion, in so many
-// parts. run calls the tasks that it is given, one for each part, maybe at the
-// same time.
-func (t *States[K, S]) Update(parts int, run func(n int, task func(i int)), f func(n uint32, k K, old S) (S, bool)) [][]batch.Pair[K, S] {
-	type result struct {
-		pairs          []batch.Pair[K, S]
-		changed, ended []uint32
-	}
-	parts = max(parts, 1)
-	results := make([]result, parts)
-	run(parts, func(i int) {
-		r, all := &results[i], t.table.Numbers()
-		from, until := i*all/parts, (i+1)*all/parts
-		r.pairs = make([]batch.Pair[K, S], 0, until-from)
-		for n := uint32(from); n < uint32(until); n++ {
-			e := &t.table.entries[n]
-			if !e.live {
-				continue
-			}
-			s, keep := f(n, e.key, e.value.state)
-			if !keep {
-				r.ended = append(r.ended, n)
-				continue
-			}
-			if t.tracks && !e.value.dirty && !t.format.Equal(e.value.state, s) {
-				r.changed = append(r.changed, n)
-			}
-			e.value.state = s
-			r.pairs = append(r.pairs, batch.P(e.key, s))
-		}
-	})
-	out := make([][]batch.Pair[K, S], parts)
-	for i, r := range results {
-		out[i] = r.pairs
-		for _, n := range r.changed {
-			t.change(n, t.table.Value(n))
-		}
-		for _, n := range r.ended {
-			t.Remove(n)
-		}
-	}
-	return out
+// part is the numbers of a part of all.
+func (t *States[K, S]) part(i, of int) (from, until uint32) {
+	all := t.table.Numbers()
+	return uint32(i * all / of), uint32((i + 1) * all / of)
 }
 
 // Save returns how many of the oldest parts are no longer needed, and the part
@@ -265,14 +319,14 @@ func (t *States[K, S]) Save(whole bool) (drop int, add [][]byte, err error) {
 	gone := t.gone
 	if whole {
 		gone = nil
-		for n := range t.table.entries {
-			if t.table.entries[n].live {
+		for n := range t.table.keys {
+			if t.table.Live(uint32(n)) {
 				numbers = append(numbers, uint32(n))
 			}
 		}
 	} else {
 		for _, n := range t.dirty {
-			if t.table.Live(n) && t.table.Value(n).dirty {
+			if t.marks[n]&dirty != 0 {
 				numbers = append(numbers, n)
 			}
 		}
@@ -287,8 +341,7 @@ func (t *States[K, S]) Save(whole bool) (drop int, add [][]byte, err error) {
 		return 0, nil, err
 	}
 	for _, n := range numbers {
-		c := t.table.Value(n)
-		c.dirty, c.saved = false, true
+		t.marks[n] = t.marks[n]&^dirty | saved
 	}
 	t.dirty, t.gone = t.dirty[:0], nil
 	if whole {
@@ -299,16 +352,16 @@ func (t *States[K, S]) Save(whole bool) (drop int, add [][]byte, err error) {
 }
 
 func (t *States[K, S]) appendEntry(dst []byte, n uint32) ([]byte, error) {
-	e := &t.table.entries[n]
-	dst, err := t.format.AppendKey(dst, e.key)
+	k := t.table.keys[n]
+	dst, err := t.format.AppendKey(dst, k)
 	if err != nil {
-		return nil, fmt.Errorf("key %v: %w", e.key, err)
+		return nil, fmt.Errorf("key %v: %w", k, err)
 	}
 	if t.timed {
-		dst = AppendTime(dst, e.value.at)
+		dst = AppendTime(dst, t.times[t.marks[n].place()])
 	}
-	if dst, err = t.format.AppendState(dst, e.value.state); err != nil {
-		return nil, fmt.Errorf("state of %v: %w", e.key, err)
+	if dst, err = t.format.AppendState(dst, t.table.values[n]); err != nil {
+		return nil, fmt.Errorf("state of %v: %w", k, err)
 	}
 	return dst, nil
 }
@@ -345,15 +398,18 @@ func (t *States[K, S]) Load(parts [][]byte) error {
 		}
 		for _, k := range gone {
 			if n, ok := t.table.Get(k); ok {
-				t.table.Remove(n, false)
+				t.Remove(n)
 			}
 		}
-		t.table.Compact()
+		t.Compact()
 		for _, e := range set {
-			n, _ := t.table.At(e.key)
-			*t.table.Value(n) = cell[S]{state: e.state, at: e.at, saved: true}
+			t.Set(e.key, e.state, e.at)
 		}
 	}
+	for n := range t.marks {
+		t.marks[n] = t.marks[n]&^dirty | saved
+	}
+	t.dirty, t.gone = nil, nil
 	t.parts, t.begun = len(parts), true
 	t.relink()
 	return nil

@@ -133,6 +133,15 @@ func TestTableAgainstModel(t *testing.T) {
 						require.True(t, ok && found == n)
 					}
 				}
+				for ask := range slices.Chunk(slices.Concat(keys, []int{-1, 6000}, keys), state.Together) {
+					numbers := make([]uint32, len(ask))
+					table.Find(ask, numbers)
+					for i, k := range ask {
+						n, ok := table.Get(k)
+						require.Equal(t, ok, numbers[i] > 0)
+						require.True(t, !ok || numbers[i] == n+1)
+					}
+				}
 				if reuse {
 					slices.Sort(keys)
 					order := slices.Sorted(slices.Values(order))
