@@ -180,7 +180,7 @@ func (c *committer) send() error {
 	c.mu.Unlock()
 	var err error
 	if len(offsets) > 0 {
-		err = c.session.commit(as, offsets)
+		err = c.session.told(c.session.commit(as, offsets))
 	}
 	if err == nil {
 		c.tell(waiting, nil)

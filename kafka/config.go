@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -99,10 +100,25 @@ type Config struct {
 	// Zero means 5 s.
 	CloseTimeout time.Duration
 
-	// Client has all other settings of the client: TLS, SASL, sizes of fetches,
-	// time limits, Kafka's version. It is copied, not changed. Nil means
-	// [Defaults]; to change some settings, begin with those.
+	// TLS encrypts the connections, and shows its certificates to brokers that ask
+	// for one. ServerName may be empty: the name is then the one that a broker
+	// says it has. Nil means no TLS, unless Client has it.
+	TLS *tls.Config
+
+	// SASL logs in: [Plain], [SCRAM256], [SCRAM512] or [OAuthBearer].
+	SASL SASL
+
+	// Client has all other settings of the client: sizes of fetches, time limits,
+	// Kafka's version; also TLS and SASL, if the fields above are zero. It is
+	// copied, not changed. Nil means [Defaults]; to change some settings, begin
+	// with those.
 	Client *sarama.Config
+}
+
+// String is all fields but what is in Client.
+func (c Config) String() string {
+	type fields Config // has no String
+	return fmt.Sprintf("%+v", fields(c))
 }
 
 // Start says where to begin to read a partition.
@@ -179,6 +195,7 @@ func (c Config) clone() Config {
 		client := *c.Client
 		c.Client = &client
 	}
+	c.TLS = c.TLS.Clone()
 	return c
 }
 
@@ -208,6 +225,7 @@ func (c Config) client() *sarama.Config {
 		s.Consumer.IsolationLevel = sarama.ReadUncommitted
 	}
 	s.Metadata.AllowAutoTopicCreation = false // a mistyped name must not make a topic
+	secure(&s, c.TLS, c.SASL)
 	if c.Shared && !s.Version.IsAtLeast(groupVersion) {
 		s.Version = groupVersion
 	}
@@ -247,6 +265,7 @@ func (c Config) check(topics []string) error {
 	if c.CloseTimeout < 0 {
 		fault("Config.CloseTimeout is negative: %v", c.CloseTimeout)
 	}
+	checkSecurity(c.TLS, c.SASL, c.Client, func(format string, args ...any) { fault("Config."+format, args...) })
 	client := c.client()
 	if err := client.Validate(); err != nil {
 		fault("Config.Client: %w", err)

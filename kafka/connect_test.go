@@ -105,7 +105,7 @@ func TestUnreachableBrokerIsNamedInTime(t *testing.T) {
 		"nothing listens":     {addr: refusing(t), want: "connection refused"},
 		"packets vanish":      {addr: "192.0.2.1:9092", client: hole, want: "no answer within 300ms: dial tcp: i/o timeout"},
 		"accepted and mute":   {addr: mute, want: "no answer within 300ms"},
-		"accepted and closed": {addr: closing.Addr().String(), want: "the broker closed the connection"},
+		"accepted and closed": {addr: closing.Addr().String(), want: "closed the connection; does it expect TLS?"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -18,22 +20,25 @@ type dialer struct {
 	next interface {
 		Dial(network, addr string) (net.Conn, error)
 	}
-	life  context.Context // until shut
-	end   context.CancelFunc
-	haste atomic.Int64 // while it is not 0: the longest wait for one broker, in ns
+	tls      *tls.Config   // nil for none
+	patience time.Duration // with TLS, 0 for no limit
+	login    login
+	life     context.Context // until shut
+	end      context.CancelFunc
+	haste    atomic.Int64 // while it is not 0: the longest wait for one broker, in ns
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 	last  error          // why a connection was not made, or broke
-	used  sync.WaitGroup // attempts, and connections that the client has not closed
+	used  sync.WaitGroup // attempts, tokens asked for, and connections that the client has not closed
 }
 
 // errShut is why there are no more connections.
 var errShut = errors.New("the connection was given up")
 
-// newDialer makes a dialer that connects as the settings say, and takes its
-// place in them. No broker may keep it waiting for longer than haste, until
-// relax.
+// newDialer makes a dialer that connects as the settings say, TLS included, and
+// takes its place in them. No broker may keep it waiting for longer than haste,
+// until relax.
 func newDialer(c *sarama.Config, haste time.Duration) *dialer {
 	d := &dialer{conns: map[*conn]struct{}{}}
 	d.haste.Store(int64(haste))
@@ -44,6 +49,12 @@ func newDialer(c *sarama.Config, haste time.Duration) *dialer {
 		d.next = &net.Dialer{Timeout: c.Net.DialTimeout, KeepAlive: c.Net.KeepAlive, LocalAddr: c.Net.LocalAddr}
 	}
 	c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, d
+	if c.Net.TLS.Enable {
+		d.tls = cmp.Or(c.Net.TLS.Config, &tls.Config{})
+	}
+	c.Net.TLS.Enable, c.Net.TLS.Config = false, nil
+	d.patience = c.Net.DialTimeout
+	d.login = newLogin(c, d)
 
 	pause := c.Metadata.Retry.BackoffFunc
 	if fixed := c.Metadata.Retry.Backoff; pause == nil {
@@ -60,13 +71,9 @@ func newDialer(c *sarama.Config, haste time.Duration) *dialer {
 
 // Dial makes a connection. The client calls it.
 func (d *dialer) Dial(network, addr string) (net.Conn, error) {
-	d.mu.Lock()
-	if d.life.Err() != nil {
-		d.mu.Unlock()
+	if !d.use() {
 		return nil, errShut
 	}
-	d.used.Add(1)
-	d.mu.Unlock()
 	defer d.used.Done()
 
 	ctx, cancel := d.life, context.CancelFunc(func() {})
@@ -74,7 +81,12 @@ func (d *dialer) Dial(network, addr string) (net.Conn, error) {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(haste))
 	}
 	defer cancel()
+	tcp := strings.HasPrefix(network, "tcp")
 	raw, err := d.dial(ctx, network, addr)
+	safe := raw
+	if err == nil && tcp && d.tls != nil {
+		safe, err = d.encrypt(ctx, raw, addr)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
@@ -86,13 +98,27 @@ func (d *dialer) Dial(network, addr string) (net.Conn, error) {
 	case err != nil:
 		d.last = err
 		return nil, err
-	case !strings.HasPrefix(network, "tcp"):
+	case !tcp:
 		return raw, nil // to a name server
 	}
-	c := &conn{Conn: raw, owner: d, made: time.Now()}
+	c := &conn{Conn: safe, raw: raw, addr: addr, owner: d, made: time.Now()}
+	if d.login.framed {
+		c.greeting.Store(&greeting{conn: c})
+	}
 	d.conns[c] = struct{}{}
 	d.used.Add(1)
 	return c, nil
+}
+
+// use notes that there is something to wait for, unless the dialer is shut.
+func (d *dialer) use() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.life.Err() != nil {
+		return false
+	}
+	d.used.Add(1)
+	return true
 }
 
 func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -132,7 +158,7 @@ func (d *dialer) shut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for c := range d.conns {
-		c.Conn.Close()
+		c.raw.Close() // without a farewell, which may have to wait
 	}
 }
 
@@ -150,6 +176,13 @@ func (d *dialer) wait() {
 	}
 }
 
+// forget makes failure nil.
+func (d *dialer) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = nil
+}
+
 // failure is why the last connection was not made or broke, or nil.
 func (d *dialer) failure() error {
 	d.mu.Lock()
@@ -160,15 +193,22 @@ func (d *dialer) failure() error {
 // conn is a connection of the client's.
 type conn struct {
 	net.Conn
-	owner *dialer
-	made  time.Time
-	heard atomic.Bool // something came from the other side
-	once  sync.Once
+	raw      net.Conn // the same without TLS
+	addr     string
+	owner    *dialer
+	made     time.Time
+	greeting atomic.Pointer[greeting] // until it is over
+	heard    atomic.Bool              // something came from the other side
+	once     sync.Once
 }
 
 // Read notes why the connection breaks.
-func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+func (c *conn) Read(p []byte) (n int, err error) {
+	if g := c.greeting.Load(); g != nil {
+		n, err = g.read(p)
+	} else {
+		n, err = c.Conn.Read(p)
+	}
 	if n > 0 {
 		c.heard.Store(true)
 	}
@@ -178,6 +218,14 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.owner.mu.Unlock()
 	}
 	return n, err
+}
+
+// Write sends a request.
+func (c *conn) Write(p []byte) (int, error) {
+	if g := c.greeting.Load(); g != nil {
+		g.asks(p)
+	}
+	return c.Conn.Write(p)
 }
 
 // SetReadDeadline is called before each answer is awaited. The client asks a

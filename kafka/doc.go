@@ -15,11 +15,19 @@
 //
 // Sink writes a stream to a topic, with [SinkConfig.Transactional] exactly once.
 //
-// TLS, SASL and everything else that the client can be told goes through
-// [Config.Client]:
+// [Config.TLS] and [Config.SASL] are for clusters that want them; [Config.Client]
+// has them too, and everything else that the client can be told:
 //
-//	client := kafka.Defaults()
-//	client.Net.TLS.Enable = true
+//	secure := kafka.Config{
+//		Brokers: []string{"kafka.example:9093"},
+//		TLS:     &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{certificate}},
+//		SASL:    kafka.SCRAM512("alice", os.Getenv("KAFKA_PASSWORD")),
+//	}
+//
+// A login that is refused fails Open, with the broker, the way and the user. While
+// reading it is logged and tried again, as a broker that is away is, and a Write of
+// a sink fails when its time is over. Passwords and tokens are in no error, log,
+// plan or checkpoint.
 //
 // The promise that is easy to get wrong: offsets that a group has committed say
 // where to begin when nothing else does; they are not a checkpoint. A program

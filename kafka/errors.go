@@ -3,10 +3,8 @@ package kafka
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/IBM/sarama"
 )
@@ -62,15 +60,6 @@ func plain(err error) error {
 	return line{text: text, err: err}
 }
 
-// refused is plain for what comes instead of a first answer.
-func refused(err error) error {
-	l := line{text: plain(err).Error(), err: err}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
-		l.text += " (the broker closed the connection; does it expect TLS or SASL?)"
-	}
-	return l
-}
-
 // transient says whether it may go better a moment later.
 func transient(err error) bool {
 	var k sarama.KError
@@ -89,6 +78,11 @@ func transient(err error) bool {
 		return false
 	}
 	return true // the connection broke
+}
+
+// passes says whether what has worked before may work again, also in a while.
+func passes(err error) bool {
+	return transient(err) || errors.Is(err, sarama.ErrOutOfBrokers) || errors.Is(err, sarama.ErrSASLAuthenticationFailed)
 }
 
 // errNoAnswer is why Open gives up by itself.

@@ -2,9 +2,16 @@ package kafka_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"log"
+	"os"
 	"strings"
 
+	"github.com/IBM/sarama"
+
+	"github.com/godstream/godstream/codec"
 	"github.com/godstream/godstream/kafka"
 	"github.com/godstream/godstream/kafka/embedded"
 	"github.com/godstream/godstream/source"
@@ -50,4 +57,46 @@ func ExampleSource() {
 	// twitter/0@2 tea
 	// twitter/0 0 3
 	// end: true
+}
+
+// A cluster with certificates of a CA of its own, that wants one of the client, too,
+// and a login.
+func ExampleSCRAM512() {
+	ca, err := os.ReadFile("ca.pem")
+	if err != nil {
+		log.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	certificate, err := tls.LoadX509KeyPair("client.pem", "client.key")
+	if err != nil {
+		log.Fatal(err)
+	}
+	secure := kafka.Config{
+		Brokers: []string{"kafka.example:9093"},
+		TLS:     &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{certificate}},
+		SASL:    kafka.SCRAM512("alice", os.Getenv("KAFKA_PASSWORD")),
+	}
+	tweets := kafka.Source(secure, "twitter")
+	counts := kafka.Sink(kafka.SinkConfig{Brokers: secure.Brokers, Topic: "counts", TLS: secure.TLS, SASL: secure.SASL},
+		kafka.Values(codec.JSON[int]().Encode))
+	_, _ = tweets, counts
+}
+
+// What the fields have no word for goes through the client's settings, here an
+// extension that comes with the token.
+func ExampleConfig_client() {
+	client := kafka.Defaults()
+	client.Net.TLS.Enable = true // with the CAs of the machine
+	client.Net.SASL.Enable = true
+	client.Net.SASL.Mechanism = sarama.SASLTypeOAuth
+	client.Net.SASL.TokenProvider = clusterTokens{}
+	tweets := kafka.Source(kafka.Config{Brokers: []string{"kafka.example:9093"}, Client: client}, "twitter")
+	_ = tweets
+}
+
+type clusterTokens struct{}
+
+func (clusterTokens) Token() (*sarama.AccessToken, error) {
+	return &sarama.AccessToken{Token: os.Getenv("KAFKA_TOKEN"), Extensions: map[string]string{"logicalCluster": "lkc-1"}}, nil
 }

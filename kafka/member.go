@@ -113,8 +113,8 @@ func (m *member) join(ctx context.Context, topics []string, owned []spot) (d dis
 			}
 		case errors.Is(err, sarama.ErrRebalanceInProgress):
 			pause = leastPause
-		case transient(err) || errors.Is(err, sarama.ErrOutOfBrokers):
-			away.begin(err)
+		case passes(err):
+			away.begin(m.session.told(err))
 			_ = m.session.client.RefreshCoordinator(m.group) // the next attempt tells
 			pause = retryPause
 		default:
@@ -313,8 +313,8 @@ func (m *member) beat(life context.Context) *pulse {
 				return
 			case life.Err() != nil:
 				return
-			case transient(err) || errors.Is(err, sarama.ErrOutOfBrokers):
-				away.begin(err)
+			case passes(err):
+				away.begin(m.session.told(err))
 				_ = m.session.client.RefreshCoordinator(m.group)
 				wait = min(every, retryPause)
 			default:

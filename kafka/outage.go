@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ type outages struct {
 	down     map[spot]bool
 	since    time.Time
 	told     time.Time
+	refused  bool // that we were refused was told
 	failures int
 }
 
@@ -27,13 +29,14 @@ func (o *outages) begin(p spot, offset int64, err error) {
 	defer o.mu.Unlock()
 	now := time.Now()
 	o.failures++
+	refused := errors.As(err, new(refusal))
 	switch {
 	case len(o.down) == 0:
 		o.down = map[spot]bool{}
-		o.since, o.told, o.failures = now, now, 1
+		o.since, o.told, o.refused, o.failures = now, now, refused, 1
 		o.log.Warn("kafka: can't read, trying again", "partition", p.String(), "offset", offset, "error", plain(err).Error())
-	case now.Sub(o.told) >= reminder:
-		o.told = now
+	case now.Sub(o.told) >= reminder, refused && !o.refused:
+		o.told, o.refused = now, o.refused || refused
 		o.log.Warn("kafka: still can't read, trying again", "partition", p.String(), "offset", offset,
 			"for", now.Sub(o.since).Round(time.Second), "failures", o.failures, "error", plain(err).Error())
 	}

@@ -183,7 +183,7 @@ func (p *partition) stopped(last error, rest <-chan *sarama.ConsumerError) error
 // fail notes an error that does not stop us.
 func (p *partition) fail(err error) {
 	p.owner.Retried()
-	p.owner.outages.begin(p.spot, p.next, err)
+	p.owner.outages.begin(p.spot, p.next, p.owner.session.told(err))
 	p.down, p.failed = true, time.Now()
 }
 

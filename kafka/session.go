@@ -122,20 +122,20 @@ func (s *session) try(ctx context.Context, f func() error) error {
 
 // explain tells an error of the client's so that the user knows what to do.
 func (s *session) explain(ctx context.Context, err error) error {
-	switch {
+	switch err = s.told(err); {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil && context.Cause(ctx) == errNoAnswer && errors.As(err, new(sarama.KError)):
 		return fmt.Errorf("%w (for %v)", err, s.timeout)
 	case ctx.Err() != nil && context.Cause(ctx) == errNoAnswer:
 		if why := s.dialer.failure(); why != nil {
-			return fmt.Errorf("kafka: connect to %s: %w within %v: %w", s.brokers, errNoAnswer, s.timeout, refused(why))
+			return fmt.Errorf("kafka: connect to %s: %w within %v: %w", s.brokers, errNoAnswer, s.timeout, plain(why))
 		}
-		return fmt.Errorf("kafka: connect to %s: %w within %v; does Kafka listen there, and without TLS?", s.brokers, errNoAnswer, s.timeout)
+		return fmt.Errorf("kafka: connect to %s: %w within %v; does Kafka listen there, and %s TLS?", s.brokers, errNoAnswer, s.timeout, s.dialer.with())
 	case ctx.Err() != nil:
 		return fmt.Errorf("kafka: connect to %s: %w", s.brokers, context.Cause(ctx))
 	case errors.Is(err, sarama.ErrOutOfBrokers), errors.Is(err, sarama.ErrSASLAuthenticationFailed):
-		return fmt.Errorf("kafka: connect to %s: %w", s.brokers, refused(err))
+		return fmt.Errorf("kafka: connect to %s: %w", s.brokers, plain(err))
 	}
 	return err
 }

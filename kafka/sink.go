@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -71,13 +72,25 @@ type SinkConfig struct {
 	// again.
 	Transactional bool
 
-	// Client has all other settings of the client: TLS, SASL, compression,
-	// Producer.MaxMessageBytes, Kafka's version. It is copied, not changed. Nil
-	// means [Defaults]. What it says about acknowledgements, idempotence,
-	// transactions, partitions, flushing and the number of retries does not count;
-	// Producer.Retry.Backoff is the shortest pause between two of them. For
-	// Transactional, a version below 2.5 means that.
+	// TLS encrypts the connections, as [Config.TLS] does.
+	TLS *tls.Config
+
+	// SASL logs in, as [Config.SASL] does.
+	SASL SASL
+
+	// Client has all other settings of the client: compression,
+	// Producer.MaxMessageBytes, Kafka's version; also TLS and SASL, if the fields
+	// above are zero. It is copied, not changed. Nil means [Defaults]. What it says
+	// about acknowledgements, idempotence, transactions, partitions, flushing and
+	// the number of retries does not count; Producer.Retry.Backoff is the shortest
+	// pause between two of them. For Transactional, a version below 2.5 means that.
 	Client *sarama.Config
+}
+
+// String is all fields but what is in Client.
+func (c SinkConfig) String() string {
+	type fields SinkConfig // has no String
+	return fmt.Sprintf("%+v", fields(c))
 }
 
 // Message is what an element becomes in a topic. Its bytes must not be changed
@@ -126,6 +139,7 @@ func Sink[T any](c SinkConfig, message func(T) (Message, error)) sink.Sink[T] {
 		client := *c.Client
 		c.Client = &client
 	}
+	c.TLS = c.TLS.Clone()
 	return &output[T]{c, message, sync.OnceValue(rand.Text)}
 }
 
@@ -158,6 +172,7 @@ func (c SinkConfig) check() error {
 	fault(!validTopic(c.Topic), "Topic is %q; the name of one has 1 to 249 of the characters a-z A-Z 0-9 . _ -", c.Topic)
 	fault(c.ConnectTimeout < 0, "ConnectTimeout is negative: %v", c.ConnectTimeout)
 	fault(c.WriteTimeout < 0, "WriteTimeout is negative: %v", c.WriteTimeout)
+	checkSecurity(c.TLS, c.SASL, c.Client, func(format string, args ...any) { fault(true, format, args...) })
 	client := c.client(nil)
 	err := client.Validate()
 	fault(err != nil, "Client: %w", err)
@@ -187,6 +202,7 @@ func (c SinkConfig) client(l *link) *sarama.Config {
 	if c.Transactional && !s.Version.IsAtLeast(transactionVersion) {
 		s.Version = transactionVersion
 	}
+	secure(&s, c.TLS, c.SASL)
 	s.Net.MaxOpenRequests = 1
 	p := &s.Producer
 	p.Idempotent, p.RequiredAcks = true, sarama.WaitForAll
@@ -245,6 +261,7 @@ func (o *output[T]) Open(ctx context.Context, so sink.Options) (sink.Writer[T], 
 		return nil, err
 	}
 	w := writer[T]{output: output[T]{o.config.defaults(), o.message, o.copy}}
+	warnOpenly(w.config.client(nil), so.Defaults().Logger.With("sink", so.Name))
 	ctx, cancel := context.WithTimeoutCause(ctx, w.config.ConnectTimeout, errNoAnswer)
 	defer cancel()
 	if w.config.Transactional {
@@ -310,6 +327,9 @@ type link struct {
 func (l *link) begin(timeout time.Duration) {
 	l.rush.Store(time.Now().Add(beforeRush(timeout)).UnixNano())
 	l.trouble.Store(nil)
+	if l.session != nil {
+		l.session.dialer.forget()
+	}
 }
 
 // beforeRush is how much of a time is spent with pauses between attempts.
@@ -368,6 +388,7 @@ func (c patient) RefreshMetadata(topics ...string) error {
 		if err == nil {
 			break
 		}
+		err = c.link.session.told(err)
 		c.link.trouble.Store(&err)
 		select {
 		case <-time.After(retryPause):
@@ -535,7 +556,7 @@ func (w *writer[T]) refused(e *sarama.ProducerError) error {
 		return fmt.Errorf("kafka: write to %v: %w; raise max.message.bytes of the topic, or lower Client.Producer.MaxMessageBytes to it (that is %d, and as much is sent at once)",
 			spot{e.Msg.Topic, e.Msg.Partition}, plain(e.Err), w.link.session.config.Producer.MaxMessageBytes)
 	}
-	return fmt.Errorf("kafka: write to %v: %w", spot{e.Msg.Topic, e.Msg.Partition}, plain(e.Err))
+	return fmt.Errorf("kafka: write to %v: %w", spot{e.Msg.Topic, e.Msg.Partition}, plain(w.link.session.told(e.Err)))
 }
 
 // late explains why a batch was given up. Why is what went wrong last, or nil.
@@ -543,6 +564,11 @@ func (w *writer[T]) late(ctx context.Context, why *error) error {
 	err := fmt.Errorf("kafka: write to %s: %w", w.config.Topic, context.Cause(ctx))
 	if context.Cause(ctx) == errNoAnswer {
 		err = fmt.Errorf("%w within %v", err, w.config.WriteTimeout)
+		if why == nil && w.link != nil {
+			if last := w.link.session.dialer.failure(); last != nil {
+				why = &last
+			}
+		}
 		if why != nil {
 			err = fmt.Errorf("%w: %w", err, plain(*why))
 		}

@@ -67,6 +67,7 @@ func (in *input) Open(ctx context.Context, o source.Options) (source.Reader[Reco
 		return nil, err
 	}
 	o = o.Defaults()
+	warnOpenly(c.client(), o.Logger.With("source", o.Name))
 	p := &plan{config: c, session: s, replay: o.Replay, opts: o, log: o.Logger.With("source", o.Name)}
 	topics := in.topics
 	if len(c.Assign) > 0 {

@@ -178,7 +178,7 @@ func (e *exact[T]) begin() error { return e.fault("begin a transaction", e.link.
 
 func (e *exact[T]) fault(doing string, err error) error {
 	if err != nil {
-		err = fmt.Errorf("kafka: write to %s: %s: %w", e.config.Topic, doing, plain(err))
+		err = fmt.Errorf("kafka: write to %s: %s: %w", e.config.Topic, doing, plain(e.link.session.told(err)))
 	}
 	return err
 }
@@ -267,7 +267,7 @@ func (l *link) drain(ctx context.Context) bool {
 // finish ends the transaction; the end of ctx ends the link first.
 func (l *link) finish(ctx context.Context, end func() error) error {
 	defer context.AfterFunc(ctx, l.session.dialer.shut)()
-	return end()
+	return l.session.told(end())
 }
 
 // lost says whether the transaction can't be committed any more.
