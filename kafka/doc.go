@@ -15,6 +15,13 @@
 //
 // Sink writes a stream to a topic, with [SinkConfig.Transactional] exactly once.
 //
+// With [Config.Shared], copies of a program share the partitions as members of a
+// consumer group:
+//
+//	raw := stream.From(app, kafka.Source(kafka.Config{Brokers: brokers, Group: "cleaners", Shared: true}, "twitter"))
+//	clean := stream.Filter(raw, isClean)
+//	stream.To(clean, kafka.Sink(kafka.SinkConfig{Brokers: brokers, Topic: "clean", Transactional: true}, message))
+//
 // [Config.TLS] and [Config.SASL] are for clusters that want them; [Config.Client]
 // has them too, and everything else that the client can be told:
 //

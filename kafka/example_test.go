@@ -6,16 +6,55 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/IBM/sarama"
 
+	"github.com/godstream/godstream/batch"
 	"github.com/godstream/godstream/codec"
 	"github.com/godstream/godstream/kafka"
 	"github.com/godstream/godstream/kafka/embedded"
 	"github.com/godstream/godstream/source"
+	"github.com/godstream/godstream/stream"
 )
+
+// Offsets are committed by the output that knows when a batch is safe.
+func ExampleCommits() {
+	broker, err := embedded.Start(embedded.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer broker.Close()
+	if _, err := broker.Load(context.Background(), "twitter", strings.NewReader("tea\nrye\ntea\n")); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	var commits kafka.Commits
+	config := kafka.Config{Brokers: broker.Addrs(), Group: "tweets", Commits: &commits}
+	app := stream.New(stream.Config{Interval: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	ctx, stop := context.WithCancel(context.Background())
+	tweets := stream.From(app, kafka.Source(config, "twitter"))
+	stream.ForEachBatch(tweets, func(ctx context.Context, at stream.BatchInfo, b batch.Batch[kafka.Record]) error {
+		ranges := at.Ranges[0].Ranges
+		if ranges[0].Until < 3 {
+			return nil
+		}
+		err := commits.Commit(ctx, ranges) // or CommitAsync, which does not wait
+		fmt.Println("committed", ranges[0].Partition, "up to", ranges[0].Until, err)
+		stop()
+		return err
+	})
+	if err := app.Run(ctx); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// committed twitter/0 up to 3 <nil>
+}
 
 // A program gives the source to stream.From. Here it is read by hand, as an App
 // does: as a replay, which ends where the topic ends.
