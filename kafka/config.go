@@ -101,8 +101,9 @@ type Config struct {
 	CloseTimeout time.Duration
 
 	// TLS encrypts the connections, and shows its certificates to brokers that ask
-	// for one. ServerName may be empty: the name is then the one that a broker
-	// says it has. Nil means no TLS, unless Client has it.
+	// for one; GetClientCertificate may give others later, when they are renewed.
+	// ServerName may be empty: the name is then the one that a broker says it has.
+	// Nil means no TLS, unless Client has it.
 	TLS *tls.Config
 
 	// SASL logs in: [Plain], [SCRAM256], [SCRAM512] or [OAuthBearer].
