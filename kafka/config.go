@@ -73,7 +73,7 @@ type Config struct {
 	// regular expression, those that are made later included; Kafka's own ones are
 	// left out. The client looks for them every Client.Metadata.RefreshFrequency
 	// (10 minutes, unless it is set). A topic that is found later is read from its
-	// first record on.
+	// first record on, and one that is deleted is left out.
 	Pattern string
 
 	// Assign is read instead of topics: these partitions of each topic, and no
@@ -93,7 +93,8 @@ type Config struct {
 	ReadUncommitted bool
 
 	// ConnectTimeout is how long Open tries to reach the cluster and to find
-	// where each partition starts. Zero means 15 s.
+	// where each partition starts, and how long Kafka may say later that a topic
+	// does not exist, or ends too early, before that is believed. Zero means 15 s.
 	ConnectTimeout time.Duration
 
 	// CloseTimeout is how long Close tries to commit what is not committed yet.

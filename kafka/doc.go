@@ -9,9 +9,8 @@
 // Each partition of the topics is a partition of the stream, in the order of
 // the topics and then of the numbers, and its records come in the order of
 // their offsets. Transactions are respected: records of open and of aborted
-// ones are not seen. A broker that goes away and comes back is logged; nothing
-// is lost and nothing comes twice by it. Package embedded is a broker inside
-// the process, to try things with.
+// ones are not seen. Package embedded is a broker inside the process, to try
+// things with.
 //
 // Sink writes a stream to a topic, with [SinkConfig.Transactional] exactly once.
 //
@@ -35,6 +34,22 @@
 // reading it is logged and tried again, as a broker that is away is, and a Write of
 // a sink fails when its time is over. Passwords and tokens are in no error, log,
 // plan or checkpoint.
+//
+// What can go wrong while a source reads, and what it does:
+//
+//   - A broker is away, restarts, or is no longer the leader: it tries again every
+//     Client.Consumer.Retry.Backoff (1 s), for ever, or gives up with an error after
+//     Client.Consumer.Retry.Max attempts in a row. It is logged when it begins and
+//     when it ends, and counted in source.Stats. Nothing is lost or comes twice by it.
+//   - Offsets are gone through retention: what [Config.OnLost] says.
+//   - The topic was truncated or made anew, so that it ends before the next offset:
+//     an [OutOfRangeError], after ConnectTimeout, for a new leader may not know at first.
+//   - The topic was deleted: an error, after ConnectTimeout; one that matched
+//     Config.Pattern is left out, which is logged.
+//   - Records that can't be decoded (an unknown compression, a wrong checksum): an
+//     error with the offset.
+//   - A record larger than a fetch is fetched all the same, unless
+//     Client.Consumer.Fetch.Max is set and it is larger than that: an error.
 //
 // The promise that is easy to get wrong: offsets that a group has committed say
 // where to begin when nothing else does; they are not a checkpoint. A program

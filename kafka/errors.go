@@ -60,6 +60,11 @@ func plain(err error) error {
 	return line{text: text, err: err}
 }
 
+// undecodable says whether the client could not make sense of what it got.
+func undecodable(err error) bool {
+	return errors.As(err, new(sarama.PacketDecodingError)) || errors.Is(err, sarama.ErrDecompressedBatchTooLarge)
+}
+
 // transient says whether it may go better a moment later.
 func transient(err error) bool {
 	var k sarama.KError

@@ -20,7 +20,7 @@ const gapFetch = 1 << 20
 // left. The client passes over all of these without a word.
 func (s *session) visible(p spot, from, until int64) (int64, bool, error) {
 	for from < until {
-		block, err := s.fetch(p, from)
+		block, err := s.fetch(p, from, gapFetch)
 		if err != nil {
 			return from, false, err
 		}
@@ -44,7 +44,7 @@ func (s *session) visible(p spot, from, until int64) (int64, bool, error) {
 }
 
 // fetch asks the partition's leader once, without waiting for more to arrive.
-func (s *session) fetch(p spot, from int64) (*sarama.FetchResponseBlock, error) {
+func (s *session) fetch(p spot, from int64, size int32) (*sarama.FetchResponseBlock, error) {
 	leader, err := s.client.Leader(p.topic, p.id)
 	if err != nil {
 		return nil, fmt.Errorf("find the leader: %w", plain(err))
@@ -52,7 +52,7 @@ func (s *session) fetch(p spot, from int64) (*sarama.FetchResponseBlock, error) 
 	req := &sarama.FetchRequest{
 		Version:      4, // with isolation levels
 		MinBytes:     1,
-		MaxBytes:     gapFetch,
+		MaxBytes:     size,
 		Isolation:    s.config.Consumer.IsolationLevel,
 		SessionEpoch: -1, // no session
 	}
@@ -62,7 +62,7 @@ func (s *session) fetch(p spot, from int64) (*sarama.FetchResponseBlock, error) 
 	case s.config.Version.IsAtLeast(sarama.V2_1_0_0):
 		req.Version = 10 // with zstd
 	}
-	req.AddBlock(p.topic, p.id, from, gapFetch, -1)
+	req.AddBlock(p.topic, p.id, from, size, -1)
 	side := s.side(leader.Addr())
 	resp, err := side.Fetch(req)
 	if err != nil {

@@ -176,6 +176,14 @@ func (j *journal) String() string {
 	return j.text.String()
 }
 
+// wait waits until something is logged, but not for longer than that.
+func (j *journal) wait(limit time.Duration) {
+	select {
+	case <-j.news:
+	case <-time.After(limit):
+	}
+}
+
 // await waits until text was logged.
 func (j *journal) await(t testing.TB, text string) {
 	t.Helper()

@@ -52,7 +52,7 @@ func (r *reader) laggards() map[*partition]int64 {
 	for _, p := range r.parts {
 		heard := p.heard.Load()
 		waiting, from, end := p.feed.Lag()
-		if p.until == never && (waiting > 0 || from < end) && time.Since(time.Unix(0, heard)) >= lagAge/2 {
+		if p.until == never && !p.over.Load() && (waiting > 0 || from < end) && time.Since(time.Unix(0, heard)) >= lagAge/2 {
 			found[p] = heard
 		}
 	}

@@ -32,9 +32,12 @@ type partition struct {
 	end   atomic.Int64 // of the partition, as far as is known
 	heard atomic.Int64 // when that was told
 
-	down   bool      // an error came after the last record
-	failed time.Time // when it came
-	ahead  time.Time // since when Kafka says that it ends before next
+	over atomic.Bool // the topic is gone
+
+	down    bool      // an error came after the last record
+	failed  time.Time // when it came
+	ahead   time.Time // since when Kafka says that it ends before next
+	missing time.Time // since when it says that there is no such partition
 }
 
 // run reads until the end, Close, or an error that trying again does not mend,
@@ -47,15 +50,23 @@ func (p *partition) run(life context.Context) error {
 		switch {
 		case life.Err() != nil, errors.Is(err, source.ErrClosed):
 			return nil
-		case errors.As(err, new(final)):
-			return errors.Unwrap(err)
+		case err == nil:
+			continue
+		case !errors.As(err, new(final)):
+			err = p.fail(err)
+		}
+		switch {
+		case errors.Is(err, errOver):
+			p.over.Store(true)
+			p.feed.Over()
+			return nil
 		case err != nil:
-			p.fail(err)
-			select {
-			case <-life.Done():
-				return nil
-			case <-time.After(max(p.owner.session.config.Consumer.Retry.Backoff, leastPause)):
-			}
+			return errors.Unwrap(err)
+		}
+		select {
+		case <-life.Done():
+			return nil
+		case <-time.After(max(p.owner.session.config.Consumer.Retry.Backoff, leastPause)):
 		}
 	}
 	p.up()
@@ -156,9 +167,14 @@ func (p *partition) told(err error) error {
 	case errors.Is(err, sarama.ErrMessageTooLarge): // it passes over it
 		return final{fmt.Errorf("kafka: read %v after offset %d: %w (%d bytes); raise it or set it to 0, no limit",
 			p.spot, p.next-1, plain(err), p.owner.session.config.Consumer.Fetch.Max)}
+	case undecodable(err):
+		// One fetch is for all partitions of a broker: look whether it is ours.
+		if _, err := p.owner.session.fetch(p.spot, p.next, p.owner.session.config.Consumer.Fetch.Default); undecodable(err) {
+			return final{fmt.Errorf("kafka: read %v at offset %d: the client can't decode what Kafka has there or soon after: %w; to go on behind it set Config.Offsets",
+				p.spot, p.next, plain(err))}
+		}
 	}
-	p.fail(err)
-	return nil
+	return p.fail(err)
 }
 
 // stopped says what is to be done after the consumer has stopped by itself.
@@ -180,15 +196,52 @@ func (p *partition) stopped(last error, rest <-chan *sarama.ConsumerError) error
 	return fmt.Errorf("read %v at offset %d: %w", p.spot, p.next, last)
 }
 
-// fail notes an error that does not stop us.
-func (p *partition) fail(err error) {
+// errOver tells that the topic is gone, and that this is no reason to stop.
+var errOver = errors.New("the topic is gone")
+
+// fail notes an error that does not stop us, or returns one that does.
+func (p *partition) fail(err error) error {
+	if err := p.gone(err); err != nil {
+		return err
+	}
 	p.owner.Retried()
 	p.owner.outages.begin(p.spot, p.next, p.owner.session.told(err))
 	p.down, p.failed = true, time.Now()
+	return nil
+}
+
+// gone decides what to do when Kafka says that there is no such partition. A
+// broker that has just started may say so for a moment; if it stays so for as long
+// as Open may take, it is true.
+func (p *partition) gone(err error) error {
+	if !errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+		p.missing = time.Time{}
+		return nil
+	}
+	if p.missing.IsZero() {
+		p.missing = time.Now()
+	}
+	r := p.owner
+	waited := time.Since(p.missing)
+	switch {
+	case waited < r.config.ConnectTimeout:
+		return nil
+	case r.config.Pattern == "":
+		return final{fmt.Errorf("kafka: read %v at offset %d: topic %q is no longer on %s (for %v), it was deleted: %w; make it again and begin with a new Group or checkpoint, or leave it out",
+			p.spot, p.next, p.topic, r.session.brokers, waited.Round(100*time.Millisecond), sarama.ErrUnknownTopicOrPartition)}
+	case r.config.Shared:
+		return nil // the group takes it from us
+	}
+	lost := max(0, p.end.Load()-p.next)
+	r.log.Warn("kafka: a topic that matched the pattern is gone, going on without it", "partition", p.String(), "offset", p.next, "lost", lost)
+	r.Lost(lost)
+	r.outages.end(p.spot)
+	return final{errOver}
 }
 
 // up notes that the partition can be read.
 func (p *partition) up() {
+	p.missing = time.Time{}
 	if p.down {
 		p.down = false
 		p.owner.outages.end(p.spot)

@@ -121,9 +121,9 @@ func (r *reader) watch(life context.Context, topics func(context.Context) ([]str
 // discover begins to read p if it is new.
 func (r *reader) discover(life context.Context, p spot) {
 	r.mu.Lock()
-	_, known := r.parts[p.String()]
+	known := r.parts[p.String()]
 	r.mu.Unlock()
-	if known {
+	if known != nil && !known.over.Load() {
 		return
 	}
 	first, err := r.session.offsets(life, sarama.OffsetOldest, sarama.ReadUncommitted, []spot{p})
@@ -157,7 +157,9 @@ func (r *reader) offsets(done []source.Range) (map[spot]int64, error) {
 		if !ok {
 			return nil, fmt.Errorf("kafka: commit %s at offset %d: this source does not read the partition", d.Partition, d.Until)
 		}
-		offsets[p.spot] = d.Until
+		if !p.over.Load() { // Kafka keeps no offsets of what is gone
+			offsets[p.spot] = d.Until
+		}
 	}
 	return offsets, nil
 }

@@ -87,6 +87,7 @@ type Feed[R any] struct {
 	given   int       // and at which of these it was given last
 	ended   bool
 	dropped bool
+	over    bool // to be dropped when all is cut
 }
 
 // mark is what a Buffer knows of a record.
@@ -178,15 +179,21 @@ func (f *Feed[R]) Drop() (until int64) {
 	b := f.buf
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if i := slices.Index(b.feeds, f); i >= 0 {
-		b.feeds = slices.Delete(b.feeds, i, i+1)
-		b.first, b.turn = 0, 0
-		b.bytes -= f.bytes
-		f.dropped, f.records, f.marks, f.runs, f.bytes = true, nil, nil, nil, 0
-		b.divide()
-		b.news.Broadcast()
-	}
+	b.drop(f)
 	return f.place.pos
+}
+
+func (b *Buffer[R]) drop(f *Feed[R]) {
+	i := slices.Index(b.feeds, f)
+	if i < 0 {
+		return
+	}
+	b.feeds = slices.Delete(b.feeds, i, i+1)
+	b.first, b.turn = 0, 0
+	b.bytes -= f.bytes
+	f.dropped, f.records, f.marks, f.runs, f.bytes = true, nil, nil, nil, 0
+	b.divide()
+	b.news.Broadcast()
 }
 
 // Go calls fill in a goroutine. An error that it returns makes the next Cut
@@ -349,6 +356,15 @@ func (f *Feed[R]) End() {
 	f.buf.mu.Lock()
 	defer f.buf.mu.Unlock()
 	f.ended = true
+	f.buf.tell()
+}
+
+// Over tells that the partition is gone on the other side. When all that was put
+// is cut, Range.Over says so, and no later slice has a part of it.
+func (f *Feed[R]) Over() {
+	f.buf.mu.Lock()
+	defer f.buf.mu.Unlock()
+	f.over, f.ended, f.end = true, true, 0
 	f.buf.tell()
 }
 

@@ -479,3 +479,31 @@ func TestTimesThatBeginInALaterBatch(t *testing.T) {
 	require.NoError(t, f.Put(3, 4, 1, second(1)))
 	require.Equal(t, []int{2}, lengths(arrived(t, b, 100)))
 }
+
+func TestPartitionThatIsGone(t *testing.T) {
+	b := source.NewBuffer[int](source.Options{Replay: true})
+	b.StayOpen()
+	gone, stays := b.Feed("gone", 0), b.Feed("stays", 0)
+	put(t, gone, 1, 1, 1)
+	put(t, stays, 1)
+	gone.Behind(10)
+	gone.Over()
+	require.EqualValues(t, 4, b.Stats().Lag, "what is gone is not waited for")
+	s := arrived(t, b, 2)
+	require.Equal(t, []string{"gone", "stays"}, []string{s.Parts[0].Range.Partition, s.Parts[1].Range.Partition})
+	require.False(t, s.Parts[0].Range.Over, "not all of it is cut")
+	s = arrived(t, b, 10)
+	require.Equal(t, source.Range{Partition: "gone", From: s.Parts[0].Range.From, Until: 3, Over: true}, s.Parts[0].Range)
+	require.False(t, s.Parts[1].Range.Over)
+	require.ErrorIs(t, gone.Put(1, 4, 1, time.Time{}), source.ErrClosed)
+	s = arrived(t, b, 10)
+	require.Equal(t, []int{0}, lengths(s))
+	require.Equal(t, "stays", s.Parts[0].Range.Partition)
+
+	// A slice that was begun before a crash is cut again without it, if it was empty.
+	again := source.NewBuffer[int](source.Options{})
+	put(t, again.Feed("stays", 0), 1)
+	s, err := again.Cut(t.Context(), source.Request{Mode: source.Exact, Ranges: []source.Range{{Partition: "stays", Until: 1}, {Partition: "gone", From: 3, Until: 3, Over: true}}})
+	require.NoError(t, err)
+	require.Equal(t, []int{1}, lengths(s))
+}

@@ -136,7 +136,9 @@ func (b *Buffer[R]) byTime(ctx context.Context, r Request) (Slice[R], error) {
 func (b *Buffer[R]) exact(ctx context.Context, r Request) (Slice[R], error) {
 	until := make(map[string]Range, len(r.Ranges))
 	for _, r := range r.Ranges {
-		until[r.Partition] = r
+		if r.From != r.Until || !r.Over { // what is over may be there no longer
+			until[r.Partition] = r
+		}
 	}
 	for {
 		before, done := b.bytes, true
@@ -298,11 +300,15 @@ func (f *Feed[R]) take(n int) {
 // slice completes the slice in hand.
 func (b *Buffer[R]) slice() Slice[R] {
 	out := Slice[R]{Parts: make([]Part[R], 0, len(b.feeds)), Spread: b.spread, End: !b.open}
+	var over []*Feed[R]
 	for _, f := range b.feeds {
 		if f.place != nil {
 			p := f.cut.part(f.place)
 			if len(f.records) == 0 { // with the gap behind the last record
 				p.Range.Until, f.place.pos = f.until, f.until
+				if p.Range.Over = f.over; f.over {
+					over = append(over, f)
+				}
 			}
 		}
 		for i, p := range f.cut.places {
@@ -313,6 +319,9 @@ func (b *Buffer[R]) slice() Slice[R] {
 		out.Parts = append(out.Parts, f.cut.parts...)
 		out.End = out.End && f.ended && len(f.records) == 0
 		f.cut = cut[R]{}
+	}
+	for _, f := range over {
+		b.drop(f)
 	}
 	b.room.Broadcast()
 	return out

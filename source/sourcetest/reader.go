@@ -283,6 +283,21 @@ func (t *test[R]) settle(r source.Reader[R]) {
 	}
 }
 
+// caughtUp waits until nothing is left to be cut, which the source may only find
+// out a moment later if what follows its last record is a gap.
+func (t *test[R]) caughtUp(r source.Reader[R]) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for r.Stats().Lag > 0 {
+		select {
+		case <-tick.C:
+		case <-t.ctx.Done():
+			t.Errorf("all has been cut, but Lag stays %d", r.Stats().Lag)
+			return
+		}
+	}
+}
+
 // watchStats calls Stats all the time, until stop is called.
 func (t *test[R]) watchStats(r source.Reader[R], limit int64) (stop func()) {
 	done := make(chan struct{})

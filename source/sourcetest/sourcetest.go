@@ -129,7 +129,8 @@ func testArrived[R any](t *testing.T, h Harness[R]) {
 	if again := test.cut(r, source.Request{Mode: source.Arrived}); again.End != h.Ends || count(again) > 0 {
 		t.Errorf("a cut after the last record has %d records and End = %t, want none and %t", count(again), again.End, h.Ends)
 	}
-	if s := r.Stats(); s.BufferedRecords != 0 || s.BufferedBytes != 0 || s.Lag != 0 || s.Lost != 0 || s.Rejected != 0 || s.Replaced != 0 {
+	test.caughtUp(r)
+	if s := r.Stats(); s.BufferedRecords != 0 || s.BufferedBytes != 0 || s.Lost != 0 || s.Rejected != 0 || s.Replaced != 0 {
 		t.Errorf("when all has been cut and nothing went wrong, Stats are %+v", s)
 	}
 	test.complete()
