@@ -39,6 +39,11 @@ type Env struct {
 	Workers int          // how many tasks run at once
 	Op      string       // name of the operator that is to blame for a panic
 	Stop    *atomic.Bool // set when the results are no longer wanted
+
+	// Keys is how many keys a partition had at most when the operator last put a
+	// batch together by key, so that tables soon have room for as many. It is nil
+	// if nobody is to know.
+	Keys *atomic.Int64
 }
 
 // Of makes a batch of the given partitions. It keeps the slices and never

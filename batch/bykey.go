@@ -106,12 +106,32 @@ func exchange[T any, K comparable, A any](b Batch[T], op string, fold func(in it
 
 func foldParts[T any, K comparable, A any](b Batch[T], op string, hash func(K) uint64, fold func(in iter.Seq[T], t *table[K, A])) []*table[K, A] {
 	tables := make([]*table[K, A], len(b.parts))
+	expected := b.env.expected()
 	b.eachPart(op, func(p int, in iter.Seq[T]) {
-		t := newTable[K, A](hash)
+		t := newTable[K, A](hash, expected)
 		fold(in, t)
 		tables[p] = t
 	})
+	most := 0
+	for _, t := range tables {
+		most = max(most, len(t.entries))
+	}
+	b.env.expect(most)
 	return tables
+}
+
+// expected is how many keys a partition is likely to have: as many as last time.
+func (e *Env) expected() int {
+	if e == nil || e.Keys == nil {
+		return 0
+	}
+	return int(e.Keys.Load())
+}
+
+func (e *Env) expect(keys int) {
+	if e != nil && e.Keys != nil {
+		e.Keys.Store(int64(keys))
+	}
 }
 
 // mergeTables merges tables that share a hash into one in order of first
@@ -161,8 +181,12 @@ func mergeBuckets[K comparable, A any](env *Env, op string, tables []*table[K, A
 	for p, t := range tables {
 		later[p] = make([]bool, len(t.entries))
 	}
+	expected := 0
+	for _, t := range tables {
+		expected = max(expected, len(t.entries)/buckets)
+	}
 	env.run(buckets, func(bucket int) {
-		firsts := newTable[K, *A](tables[0].hash)
+		firsts := newTable[K, *A](tables[0].hash, expected)
 		for p, t := range tables {
 			func() {
 				defer env.blame(op, p)

@@ -12,6 +12,7 @@ type table[K comparable, A any] struct {
 	index   []uint64 // upper half of the hash, then the entry's number + 1; 0 is free
 	entries []Pair[K, A]
 	hashes  []uint64 // of the entries
+	keys    int      // that are expected
 }
 
 const (
@@ -19,8 +20,9 @@ const (
 	firstIndex = 16
 )
 
-func newTable[K comparable, A any](hash func(K) uint64) *table[K, A] {
-	return &table[K, A]{hash: hash, index: make([]uint64, firstIndex)}
+// newTable makes a table that will have about so many keys, as far as is known.
+func newTable[K comparable, A any](hash func(K) uint64, keys int) *table[K, A] {
+	return &table[K, A]{hash: hash, index: make([]uint64, firstIndex), keys: keys}
 }
 
 // at returns the accumulator of k, and whether k is new. The pointer is valid
@@ -52,11 +54,18 @@ func (t *table[K, A]) insert(k K, hash, i uint64) *A {
 	return &t.entries[len(t.entries)-1].Value
 }
 
-// grow makes room for twice as many entries. The index is never more than half
-// full.
+// grow makes room for twice as many entries or, the first time, for as many as are
+// expected: moving them each time takes longer than counting them. The index is
+// never more than half full.
 func (t *table[K, A]) grow() {
-	room := len(t.index) // half of the new one
-	t.index = make([]uint64, 2*room)
+	size, room := 2*len(t.index), len(t.index)
+	if t.keys > room {
+		for size < 2*t.keys {
+			size *= 2
+		}
+		room = min(size/2, t.keys+t.keys/8)
+	}
+	t.index = make([]uint64, size)
 	t.entries = append(make([]Pair[K, A], 0, room), t.entries...)
 	t.hashes = append(make([]uint64, 0, room), t.hashes...)
 	for n, h := range t.hashes {

@@ -221,5 +221,5 @@ const thisPackage = "github.com/godstream/godstream/stream."
 
 // env is how the operators of a node run.
 func (a *App) env(name string) *batch.Env {
-	return &batch.Env{Run: engine.Workers(a.config.Workers).Run, Workers: a.config.Workers, Op: name, Stop: &a.stop}
+	return &batch.Env{Run: engine.Workers(a.config.Workers).Run, Workers: a.config.Workers, Op: name, Stop: &a.stop, Keys: new(atomic.Int64)}
 }
