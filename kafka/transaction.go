@@ -165,7 +165,7 @@ func (e *exact[T]) idle(ctx context.Context, b sink.Batch[T]) (bool, error) {
 	if !e.shared || b.Len() > 0 {
 		return false, nil
 	}
-	claims, release, err := b.Hold(ctx)
+	claims, release, err := e.hold(ctx, b)
 	if err != nil {
 		return false, err
 	}
@@ -190,10 +190,18 @@ func (e *exact[T]) number(n int64) error {
 	}, e.group))
 }
 
+func (e *exact[T]) hold(ctx context.Context, b sink.Batch[T]) ([]sink.Claim, func(), error) {
+	claims, release, err := b.Hold(ctx)
+	if errors.Is(err, errNoAnswer) {
+		err = fmt.Errorf("kafka: write to %s: the group of the source has not distributed its partitions within WriteTimeout, %v; that should be longer than Client.Consumer.Group.Rebalance.Timeout: %w", e.config.Topic, e.config.WriteTimeout, err)
+	}
+	return claims, release, err
+}
+
 // claim puts how far the sources are read into the transaction. What it returns
 // must be called when that has ended.
 func (e *exact[T]) claim(ctx context.Context, b sink.Batch[T]) (release func(), err error) {
-	claims, release, err := b.Hold(ctx)
+	claims, release, err := e.hold(ctx, b)
 	if err != nil {
 		return func() {}, err
 	}
