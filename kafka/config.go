@@ -232,7 +232,6 @@ func (c Config) client() *sarama.Config {
 		s.Version = groupVersion
 	}
 	if c.Cooperative {
-		//lint:ignore SA1019 it would count more
 		s.Consumer.Group.Rebalance.Strategy = nil
 		s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyCooperativeSticky()}
 	}

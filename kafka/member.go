@@ -56,7 +56,6 @@ func (m *member) be(id string, generation int32) {
 }
 
 func strategies(c *sarama.Config) []sarama.BalanceStrategy {
-	//lint:ignore SA1019 it counts more than the others as long as it exists
 	if one := c.Consumer.Group.Rebalance.Strategy; one != nil {
 		return []sarama.BalanceStrategy{one}
 	}
