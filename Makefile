@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help test race fuzz kills soak bench table lint ci
+.PHONY: help test race real fuzz kills soak bench table lint ci
 
 FUZZTIME ?= 10s
 KILLS ?= 1000
@@ -13,6 +13,9 @@ test: ## all tests, as the README says
 
 race: ## all tests under the race detector
 	go test -race ./...
+
+real: ## tests against a real Kafka, from Maven Central (needs Java 17 and Maven)
+	GODSTREAM_KAFKA=real go test -count 1 -p 1 ./internal/realkafka ./kafka
 
 fuzz: ## each fuzz test for FUZZTIME (10s)
 	@for pkg in $$(go list ./...); do \

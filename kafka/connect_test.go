@@ -82,6 +82,7 @@ func (b blackHole) DialContext(ctx context.Context, network, addr string) (net.C
 
 func TestUnreachableBrokerIsNamedInTime(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	hole := kafka.Defaults()
 	hole.Net.Proxy.Enable, hole.Net.Proxy.Dialer = true, blackHole{}
 	mute, _ := silent(t)
@@ -124,6 +125,7 @@ func TestUnreachableBrokerIsNamedInTime(t *testing.T) {
 
 func TestOpenEndsWithItsContext(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	why := errors.New("changed my mind")
 	hole := blackHole{dialing: make(chan struct{}, 1)}
 	client := kafka.Defaults()
@@ -190,6 +192,7 @@ func TestReadingGoesOnAfterOpensContext(t *testing.T) {
 
 func TestMissingTopicsAreNamedAndNotCreated(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.AllowAutoTopicCreation(), kfake.SeedTopics(2, "twitter"))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
@@ -221,6 +224,7 @@ func TestTLSAndSASLThroughTheClient(t *testing.T) {
 	require.NoError(t, err)
 	roots := x509.NewCertPool()
 	roots.AddCert(root)
+	embeddedOnly(t)
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "twitter"), kfake.EnableSASL(), kfake.Superuser("PLAIN", "alice", "hunter2"),
 		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}))
 	require.NoError(t, err)

@@ -137,6 +137,7 @@ func fillInTransactions(t testing.TB, addrs []string, partition int32, records [
 		c.Close()
 		end += int64(len(part.records)) + 1
 	}
+	require.NoError(t, settle(addrs, "twitter"))
 	return end
 }
 

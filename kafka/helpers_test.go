@@ -3,7 +3,6 @@ package kafka_test
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -15,28 +14,10 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 
 	"github.com/godstream/godstream/kafka"
-	"github.com/godstream/godstream/kafka/embedded"
 	"github.com/godstream/godstream/source"
 )
-
-func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "16"); err != nil { // they wait more than they compute
-		panic(err)
-	}
-	goleak.VerifyTestMain(m)
-}
-
-// start starts a broker with these topics: the number of partitions by name.
-func start(t testing.TB, topics map[string]int) *embedded.Broker {
-	t.Helper()
-	b, err := embedded.Start(embedded.Config{Topics: topics})
-	require.NoError(t, err)
-	t.Cleanup(b.Close)
-	return b
-}
 
 // quick is settings under which a test need not wait long for a second attempt.
 func quick() *sarama.Config {
@@ -51,6 +32,7 @@ func producer(t testing.TB, addrs []string, options ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	c, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(addrs...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(1000), kgo.ProducerLinger(0),
+		kgo.MetadataMinAge(20 * time.Millisecond), // a topic may just have been made
 	}, options...)...)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
@@ -77,6 +59,7 @@ func transact(t testing.TB, addrs []string, end kgo.TransactionEndTry, topic str
 	require.NoError(t, c.BeginTransaction())
 	produce(t, c, topic, partition, values...)
 	require.NoError(t, c.EndTransaction(context.Background(), end))
+	require.NoError(t, settle(addrs, topic))
 }
 
 // open opens a source until the end of the test.

@@ -17,6 +17,7 @@ import (
 // fake starts a broker whose records can be deleted and whose answers replaced.
 func fake(t *testing.T) *kfake.Cluster {
 	t.Helper()
+	embeddedOnly(t)
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "twitter"))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)

@@ -105,6 +105,7 @@ func TestManyOutagesLoseNothing(t *testing.T) {
 
 func TestLeaderMoves(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(1, "twitter"))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)

@@ -33,6 +33,7 @@ func (v virtual) Dial(network, addr string) (net.Conn, error) {
 // producer for it.
 func bubble(t *testing.T, partitions int32, f func(t *testing.T, client *sarama.Config, addrs []string, p *kgo.Client)) {
 	t.Helper()
+	embeddedOnly(t)
 	synctest.Test(t, func(t *testing.T) {
 		network := virtual{&kfake.VirtualNetwork{}}
 		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.SeedTopics(partitions, "twitter"), kfake.ListenFn(network.Listen))

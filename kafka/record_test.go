@@ -82,7 +82,7 @@ func produceBatch(t *testing.T, c *kgo.Client, topic string, times ...int64) {
 	req.SetVersion(8)
 	req.Acks = -1
 	req.Topics = []kmsg.ProduceRequestTopic{{Topic: topic, Partitions: []kmsg.ProduceRequestTopicPartition{{Records: raw}}}}
-	resp, err := c.Broker(0).Request(context.Background(), req)
+	resp, err := c.SeedBrokers()[0].Request(context.Background(), req)
 	require.NoError(t, err)
 	require.Zero(t, resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode)
 }

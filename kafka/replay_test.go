@@ -102,6 +102,7 @@ func TestReplayDoesNotReadWhatArrivesMeanwhile(t *testing.T) {
 
 func TestReplayEndsInACompactedPartition(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)

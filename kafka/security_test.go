@@ -36,6 +36,7 @@ const hidden = "hunter2-never-shown"
 // guarded is a cluster with topics "twitter" and "counts".
 func guarded(t testing.TB, options ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
+	embeddedOnly(t)
 	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(1, "twitter", "counts")}, options...)...)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
@@ -362,6 +363,7 @@ func alerting(t *testing.T) []string {
 
 func TestWrongTLSNamesTheWayOut(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	ca, other := newAuthority(t), newAuthority(t)
 	serve := func(c *tls.Config, certificate tls.Certificate) []string {
 		c.Certificates = []tls.Certificate{certificate}
@@ -423,6 +425,7 @@ func TestWrongTLSNamesTheWayOut(t *testing.T) {
 // TestMuteBrokerWithTLS: the handshake has the time limits of everything else.
 func TestMuteBrokerWithTLS(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	mute, _ := silent(t)
 	begin := time.Now()
 	err := tryOpen(t, kafka.Config{Brokers: []string{mute}, TLS: &tls.Config{}, ConnectTimeout: 300 * time.Millisecond})

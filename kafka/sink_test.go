@@ -36,6 +36,9 @@ var textMessages = kafka.Values(func(dst []byte, s string) ([]byte, error) { ret
 func stored(addrs []string, topic string) ([]kafka.Record, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	if err := settle(addrs, topic); err != nil {
+		return nil, err
+	}
 	r, err := kafka.Source(kafka.Config{Brokers: addrs, Client: quick()}, topic).Open(ctx, source.Options{Replay: true})
 	if err != nil {
 		return nil, err
@@ -70,16 +73,14 @@ func committed(addrs []string, topic string) (values []string, _ error) {
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	ask := kmsg.NewPtrListOffsetsRequest()
-	ask.IsolationLevel = 1
-	partition := kmsg.NewListOffsetsRequestTopicPartition()
-	partition.Timestamp = -1 // the end
-	ask.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: topic, Partitions: []kmsg.ListOffsetsRequestTopicPartition{partition}}}
-	told, err := ask.RequestWith(ctx, c)
+	if err := settle(addrs, topic); err != nil {
+		return nil, err
+	}
+	all, err := ends(ctx, c, topic, 1)
 	if err != nil {
 		return nil, err
 	}
-	for next, end := int64(0), told.Topics[0].Partitions[0].Offset; next < end; {
+	for next, end := int64(0), all[0]; next < end; {
 		fetched := c.PollFetches(ctx)
 		if err := fetched.Err(); err != nil {
 			return nil, err
@@ -276,7 +277,7 @@ func TestSinkWaitsForABrokerThatComesBack(t *testing.T) {
 
 // troubled writes four batches, each with trouble in its middle, and checks that
 // everything is there once and in order.
-func troubled(t *testing.T, b *embedded.Broker, transactional bool, w *wire, trouble func()) {
+func troubled(t *testing.T, b broker, transactional bool, w *wire, trouble func()) {
 	c := kafka.SinkConfig{Brokers: b.Addrs(), Topic: "out", WriteTimeout: 15 * time.Second, Transactional: transactional, Client: w.through()}
 	out := openSink(t, c, func(s string) (kafka.Message, error) {
 		if s[0] == 'a' && strings.HasSuffix(s, "500") {
@@ -463,7 +464,7 @@ func TestSinkWhoseTopicIsDeleted(t *testing.T) {
 }
 
 // limit sets the size that a topic takes.
-func limit(t *testing.T, b *embedded.Broker, topic string, bytes int) {
+func limit(t *testing.T, b broker, topic string, bytes int) {
 	t.Helper()
 	c := producer(t, b.Addrs())
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()

@@ -214,6 +214,7 @@ func lost(t *testing.T, addrs []string, topic string, mute bool) {
 // change in the middle of each batch.
 func TestTransactionWhileCoordinatorsMove(t *testing.T) {
 	t.Parallel()
+	embeddedOnly(t)
 	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(1, "out"))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)

@@ -36,6 +36,8 @@ type Config struct {
 
 	// JVM is arguments for Java, such as -Dproperty=value.
 	JVM []string
+
+	linked bool // there is a listener for a Link
 }
 
 // Cluster is running brokers. All can be reached at 127.0.0.1 only.
@@ -97,7 +99,10 @@ func begin(home string, c Config) (_ *Cluster, err error) {
 		return nil, err
 	}
 	names := slices.Sorted(maps.Keys(c.Listeners))
-	ports, err := freePorts(c.Brokers * (2 + len(names)))
+	if c.linked {
+		names = append(names, via)
+	}
+	ports, err := freePorts(c.Brokers * (3 + len(names)))
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +116,10 @@ func begin(home string, c Config) (_ *Cluster, err error) {
 		b := &broker{id: i + 1, dir: filepath.Join(k.dir, fmt.Sprint("broker-", i+1)), controller: at(), listeners: map[string]string{plain: at()}}
 		for _, name := range names {
 			b.listeners[name] = at()
+		}
+		b.advertised = maps.Clone(b.listeners)
+		if c.linked {
+			b.advertised[via] = at()
 		}
 		voters = append(voters, fmt.Sprint(b.id, "@", b.controller))
 		k.brokers = append(k.brokers, b)
@@ -188,12 +197,15 @@ type broker struct {
 	dir        string
 	controller string
 	listeners  map[string]string // addresses by name
+	advertised map[string]string // those that clients are told
 	process    *exec.Cmd         // nil while it is not running
 	alive      *os.File          // ends with the process
 }
 
-// plain is the name of the listener that everybody may use.
-const plain = "PLAINTEXT"
+const (
+	plain = "PLAINTEXT" // the listener that everybody may use
+	via   = "LINK"      // the one behind a Link
+)
 
 // properties is the broker's settings.
 func (b *broker) properties(c Config, voters string) map[string]string {
@@ -201,25 +213,19 @@ func (b *broker) properties(c Config, voters string) map[string]string {
 	if c.Brokers == 3 {
 		replicas, inSync = "3", "2"
 	}
-	listeners, protocols := []string{"CONTROLLER://" + b.controller}, []string{"CONTROLLER:PLAINTEXT"}
-	var advertised []string
-	for _, name := range slices.Sorted(maps.Keys(b.listeners)) {
-		protocol := c.Listeners[name]
-		if name == plain {
-			protocol = plain
-		}
-		advertised = append(advertised, name+"://"+b.listeners[name])
-		protocols = append(protocols, name+":"+protocol)
-	}
+	protocols := map[string]string{"CONTROLLER": plain, plain: plain, via: plain}
+	maps.Copy(protocols, c.Listeners)
+	listeners := maps.Clone(b.listeners)
+	listeners["CONTROLLER"] = b.controller
 	p := map[string]string{
 		"process.roles":                  "broker,controller",
 		"node.id":                        fmt.Sprint(b.id),
 		"controller.quorum.voters":       voters,
 		"controller.listener.names":      "CONTROLLER",
 		"inter.broker.listener.name":     plain,
-		"listeners":                      strings.Join(append(listeners, advertised...), ","),
-		"advertised.listeners":           strings.Join(advertised, ","),
-		"listener.security.protocol.map": strings.Join(protocols, ","),
+		"listeners":                      list(listeners, "://"),
+		"advertised.listeners":           list(b.advertised, "://"),
+		"listener.security.protocol.map": list(protocols, ":"),
 		"log.dirs":                       filepath.ToSlash(b.data()),
 
 		"default.replication.factor":                       replicas,
@@ -235,6 +241,10 @@ func (b *broker) properties(c Config, voters string) map[string]string {
 		"num.io.threads":                                   "4",
 		"log.cleaner.dedupe.buffer.size":                   "8388608",
 
+		// records may be as old as they like, and as large as the embedded broker's
+		"log.retention.ms":  "-1",
+		"message.max.bytes": fmt.Sprint(32<<20 + 1<<10),
+
 		// that tests need not wait long
 		"group.initial.rebalance.delay.ms":      "0",
 		"group.min.session.timeout.ms":          "1000",
@@ -242,10 +252,21 @@ func (b *broker) properties(c Config, voters string) map[string]string {
 		"broker.heartbeat.interval.ms":          "500",
 		"controller.quorum.election.timeout.ms": "1000",
 		"controller.quorum.fetch.timeout.ms":    "2000",
+		"log.cleaner.backoff.ms":                "200",
+		"log.retention.check.interval.ms":       "1000",
 		"log.initial.task.delay.ms":             "1000",
 	}
 	maps.Copy(p, c.Properties)
 	return p
+}
+
+// list writes a map as Kafka does.
+func list(of map[string]string, between string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		all = append(all, name+between+of[name])
+	}
+	return strings.Join(all, ",")
 }
 
 func (b *broker) data() string { return filepath.Join(b.dir, "data") }
@@ -305,25 +326,16 @@ func (b *broker) start(home string, jvm []string) error {
 // readyWithin is how long a broker may take to start, on a machine that is busy.
 const readyWithin = 2 * time.Minute
 
-// ready waits until clients may come. It looks at a pipe that ends with the
-// process, since one who waits for that would be a goroutine that tests for leaks
-// find.
+// ready waits until clients may come.
 func (b *broker) ready() error {
 	for began := time.Now(); ; {
-		log, err := os.ReadFile(b.log())
-		if err != nil {
-			return err
-		}
-		if bytes.Contains(log, []byte("Kafka Server started")) && b.answers() {
+		switch {
+		case strings.Contains(b.said(), "Kafka Server started") && b.answers():
 			return nil
-		}
-		_ = b.alive.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		switch _, err := b.alive.Read(make([]byte, 1)); {
-		case errors.Is(err, io.EOF):
-			log, _ := os.ReadFile(b.log()) // there may be more
-			return fmt.Errorf("realkafka: broker %d has ended:\n%s", b.id, log)
+		case b.gone(50 * time.Millisecond):
+			return fmt.Errorf("realkafka: broker %d has ended:\n%s", b.id, b.said())
 		case time.Since(began) > readyWithin:
-			return fmt.Errorf("realkafka: broker %d is not ready after %v:\n%s", b.id, readyWithin, log)
+			return fmt.Errorf("realkafka: broker %d is not ready after %v:\n%s", b.id, readyWithin, b.said())
 		}
 	}
 }
@@ -341,15 +353,32 @@ func (b *broker) end(how syscall.Signal) error {
 	if b.process == nil {
 		return nil
 	}
+	gone := b.gone(0)
 	err := b.process.Process.Signal(how)
 	_ = b.process.Wait() // says that it was killed
 	b.alive.Close()
 	b.process = nil
-	if errors.Is(err, os.ErrProcessDone) {
-		log, _ := os.ReadFile(b.log())
-		return fmt.Errorf("realkafka: broker %d had ended by itself:\n%s", b.id, log)
+	if gone {
+		return fmt.Errorf("realkafka: broker %d had ended by itself:\n%s", b.id, b.said())
 	}
 	return err
+}
+
+// gone says whether the process has ended, or does within a time. A pipe tells
+// that: who waits for a process is a goroutine, which tests for leaks would find.
+func (b *broker) gone(within time.Duration) bool {
+	_ = b.alive.SetReadDeadline(time.Now().Add(within))
+	_, err := b.alive.Read(make([]byte, 1))
+	return errors.Is(err, io.EOF)
+}
+
+// said is what the process has logged.
+func (b *broker) said() string {
+	text, err := os.ReadFile(b.log())
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // freePorts finds ports where nobody listens. They are below those that

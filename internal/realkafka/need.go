@@ -60,13 +60,11 @@ func have() error {
 	return err
 }
 
-// shared is the broker of all tests of a binary.
+// shared is about the brokers that tests of a binary share; see lending.
 var shared struct {
 	sync.Mutex
-	ended   bool
-	closes  bool // there is a Main
-	cluster *Cluster
-	err     error
+	closes bool // there is a Main
+	err    error
 }
 
 // Shared is the address of a broker that the tests of a binary share. The first
@@ -78,16 +76,17 @@ func Shared(t testing.TB) []string {
 	if !shared.closes {
 		t.Fatal("realkafka: Shared: nothing would end the broker; give TestMain a realkafka.Main")
 	}
-	if shared.cluster == nil && shared.err == nil {
-		shared.cluster, shared.err = start(Config{})
+	first := &lending.loans[0]
+	if first.cluster == nil && shared.err == nil {
+		first.cluster, shared.err = start(Config{linked: true})
 	}
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
-	return shared.cluster.Addrs()
+	return first.cluster.Addrs()
 }
 
-// Main is a *testing.M that ends the shared broker after the tests.
+// Main is a *testing.M that ends the shared brokers after the tests.
 func Main(m interface{ Run() int }) interface{ Run() int } {
 	shared.Lock()
 	defer shared.Unlock()
@@ -102,8 +101,11 @@ func (m main) Run() int {
 		shared.Lock()
 		defer shared.Unlock()
 		shared.closes = false
-		if shared.cluster != nil {
-			if err := shared.cluster.close(); err != nil {
+		for _, l := range lending.loans {
+			if l.cluster == nil {
+				continue
+			}
+			if err := l.cluster.close(); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 			}
 		}
