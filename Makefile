@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help test race real fuzz kills soak bench table lint ci
+.PHONY: help test race real fuzz kills soak bench table reading lint ci
 
 FUZZTIME ?= 10s
 KILLS ?= 1000
+PAIRS ?= 7
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## list the targets
@@ -35,6 +36,9 @@ bench: ## benchmarks beside their hand-written loops, for benchstat
 
 table: ## jobs of a program beside hand-written loops: BENCH='-rounds 5 -only W2,W3 -peers DIR'
 	go run ./bench table $(BENCH)
+
+reading: ## what reading from Kafka costs, beside loops on the bare client: PAIRS=7; needs Java and Maven
+	GODSTREAM_KAFKA=real GODSTREAM_READING=$(PAIRS) go test -count 1 -v -timeout 1h -run TestCostOfReading ./kafka
 
 lint: ## gofmt, go vet, staticcheck, tidy go.mod
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -15,6 +15,8 @@ import (
 const (
 	leastPause = 10 * time.Millisecond // before another attempt, whatever the client's settings say
 
+	together = 128 // records that are moved into the buffer at once
+
 	lookPause = 150 * time.Millisecond // first time without a record after which a bounded partition looks ahead
 	lookLimit = time.Second            // longest time between such looks
 )
@@ -34,6 +36,8 @@ type partition struct {
 
 	over atomic.Bool // the topic is gone
 
+	items []source.Item[Record] // that are moved together
+
 	down    bool      // an error came after the last record
 	failed  time.Time // when it came
 	ahead   time.Time // since when Kafka says that it ends before next
@@ -43,7 +47,7 @@ type partition struct {
 // run reads until the end, Close, or an error that trying again does not mend,
 // which it returns.
 func (p *partition) run(life context.Context) error {
-	p.life = life
+	p.life, p.items = life, make([]source.Item[Record], 0, together)
 	p.advance(p.next) // there may be nothing to read
 	for p.next < p.until {
 		err := p.read()
@@ -106,14 +110,8 @@ func (p *partition) read() error {
 			if !ok {
 				return p.stopped(last, failures)
 			}
-			for n := len(messages); ; n-- { // all that are there, without asking for anything else
-				if err := p.take(m); err != nil || p.next >= p.until {
-					return err
-				}
-				if n == 0 {
-					break
-				}
-				m = <-messages
+			if err := p.take(m, messages); err != nil || p.next >= p.until {
+				return err
 			}
 			p.fetched(pc.HighWaterMarkOffset())
 			p.up()
@@ -136,21 +134,31 @@ func (p *partition) read() error {
 	}
 }
 
-// take moves one record into the buffer.
-func (p *partition) take(m *sarama.ConsumerMessage) error {
-	switch {
-	case m.Offset < p.next:
-		return nil // was there already
-	case m.Offset >= p.until: // only a gap was left before the end
-		p.skip(p.until)
-		return nil
+// take moves a message, and those behind it that are there, into the buffer.
+func (p *partition) take(m *sarama.ConsumerMessage, rest <-chan *sarama.ConsumerMessage) error {
+	defer clear(p.items[:cap(p.items)]) // whatever they keep alive
+	for n := len(rest); ; n-- {
+		if m.Offset >= p.next && m.Offset < p.until { // a new consumer may begin too early
+			r, size := record(m)
+			p.items = append(p.items, source.Item[Record]{Record: r, Until: m.Offset + 1, Size: size, Time: r.Timestamp})
+			p.next = m.Offset + 1
+		}
+		end := m.Offset >= p.until-1
+		if n == 0 || end || len(p.items) == cap(p.items) {
+			if err := p.feed.PutAll(p.items); err != nil {
+				return err // Close has begun
+			}
+			p.items = p.items[:0]
+		}
+		switch {
+		case end: // only a gap may be left before it
+			p.skip(p.until)
+			return nil
+		case n == 0:
+			return nil
+		}
+		m = <-rest
 	}
-	r, size := record(m)
-	if err := p.feed.Put(r, m.Offset+1, size, r.Timestamp); err != nil {
-		return err // Close has begun
-	}
-	p.advance(m.Offset + 1)
-	return nil
 }
 
 // skip goes on behind offsets that hold no record to read.

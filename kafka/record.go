@@ -68,6 +68,8 @@ func record(m *sarama.ConsumerMessage) (r Record, size int) {
 // after that.
 func timestamp(t time.Time) time.Time {
 	switch {
+	case t.Unix() > 0:
+		return t.UTC()
 	case t.IsZero():
 		return t
 	case t.Year() < 1000:

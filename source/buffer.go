@@ -51,6 +51,7 @@ type Buffer[R any] struct {
 	feeds  []*Feed[R]
 	spread int
 	open   bool  // feeds may be added
+	own    int64 // bytes that each feed may hold whatever the others do
 	first  int   // the feed that is served first at the next cut by bytes
 	turn   int   // and by records
 	bytes  int64 // in all feeds
@@ -73,9 +74,12 @@ type Feed[R any] struct {
 	place *place // of the records of Put; nil if they have one each
 
 	records []R
-	marks   []mark // one for each record
-	runs    []run  // of all records
-	cut     cut[R] // what the slice in hand holds of it
+	marks   []mark      // one for each record
+	times   []time.Time // of each record, in a replay
+	runs    []run       // of all records
+	taken   int         // records at the last cut
+	room    int         // records for which there is to be room at once
+	cut     cut[R]      // what the slice in hand holds of it
 	bytes   int64
 	until   int64     // position after the last record, and after Skip
 	end     int64     // where the other side ends, as far as that is known
@@ -92,9 +96,7 @@ type Feed[R any] struct {
 
 // mark is what a Buffer knows of a record.
 type mark struct {
-	until int64
-	size  int64
-	time  time.Time
+	until, size int64
 }
 
 // run is how many records in a row are of the same place, and end in the same
@@ -165,9 +167,9 @@ func (b *Buffer[R]) add(p *place) *Feed[R] {
 // divide counts anew how much is in the shared half, after the number of feeds
 // has changed.
 func (b *Buffer[R]) divide() {
-	b.over = 0
+	b.own, b.over = b.limit/2/int64(max(1, len(b.feeds))), 0
 	for _, f := range b.feeds {
-		b.over += max(0, f.bytes-b.own())
+		b.over += max(0, f.bytes-b.own)
 	}
 	b.room.Broadcast()
 }
@@ -191,7 +193,7 @@ func (b *Buffer[R]) drop(f *Feed[R]) {
 	b.feeds = slices.Delete(b.feeds, i, i+1)
 	b.first, b.turn = 0, 0
 	b.bytes -= f.bytes
-	f.dropped, f.records, f.marks, f.runs, f.bytes = true, nil, nil, nil, 0
+	f.dropped, f.records, f.marks, f.times, f.runs, f.bytes = true, nil, nil, nil, nil, 0
 	b.divide()
 	b.news.Broadcast()
 }
@@ -214,6 +216,14 @@ func (b *Buffer[R]) Go(fill func(ctx context.Context) error) {
 	})
 }
 
+// Item is a record as Put and PutAll take it.
+type Item[R any] struct {
+	Record R
+	Until  int64     // the position after it
+	Size   int       // about how many bytes it keeps alive, at least 1
+	Time   time.Time // zero if it has none
+}
+
 // Put adds a record. Position until is the one after it; size is about how many
 // bytes it keeps alive, at least 1; a zero time means that it has none, so it
 // gets that of the record before it (leading ones that of the first that has
@@ -223,36 +233,72 @@ func (f *Feed[R]) Put(r R, until int64, size int, at time.Time) error {
 	return f.put(f.place, nil, r, until, size, at)
 }
 
+// PutAll is Put for several records, faster than one after the other. It keeps
+// nothing of the slice.
+func (f *Feed[R]) PutAll(items []Item[R]) error {
+	return f.putAll(f.place, nil, items)
+}
+
 func (f *Feed[R]) put(p *place, s *state, r R, until int64, size int, at time.Time) error {
+	return f.putAll(p, s, []Item[R]{{r, until, size, at}})
+}
+
+func (f *Feed[R]) putAll(p *place, s *state, items []Item[R]) error {
 	b := f.buf
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if f.crowded() && !f.closed() {
-		f.full = true
-		b.tell() // who waits for this partition must know that no more comes
-		for f.crowded() && !f.closed() {
-			b.room.Wait()
+	for len(items) > 0 {
+		if f.crowded() && !f.closed() {
+			f.full = true
+			b.tell() // who waits for this partition must know that no more comes
+			for f.crowded() && !f.closed() {
+				b.room.Wait()
+			}
+			f.full = false
 		}
-		f.full = false
-	}
-	if f.closed() {
-		return ErrClosed
-	}
-	bytes := int64(max(size, 1))
-	f.time(&at)
-	f.records = append(f.records, r)
-	f.marks = append(f.marks, mark{until: until, size: bytes, time: at})
-	if n := len(f.runs); n > 0 && f.runs[n-1].place == p && f.runs[n-1].state == s && !f.runs[n-1].note {
-		f.runs[n-1].n++
-	} else {
-		f.runs = append(f.runs, run{place: p, state: s, n: 1})
-	}
-	f.until = until
-	f.resize(bytes)
-	if b.bytes >= b.need.bytes || f.lacks && !at.Before(b.need.time) {
-		b.tell()
+		if f.closed() {
+			return ErrClosed
+		}
+		n := f.add(items)
+		if k := len(f.runs); k > 0 && f.runs[k-1].place == p && f.runs[k-1].state == s && !f.runs[k-1].note {
+			f.runs[k-1].n += n
+		} else {
+			f.runs = append(f.runs, run{place: p, state: s, n: n})
+		}
+		items = items[n:]
 	}
 	return nil
+}
+
+// add moves records into the feed until it is crowded, at least one, and returns
+// how many.
+func (f *Feed[R]) add(items []Item[R]) (n int) {
+	b := f.buf
+	room := max(0, b.limit/2-b.over) + max(0, b.own-f.bytes) // crowded after so many bytes
+	bytes, needed := int64(0), false
+	if f.records == nil {
+		f.records = make([]R, 0, f.room)
+	}
+	for n < len(items) && (n == 0 || bytes < room) {
+		item := &items[n]
+		size := int64(max(item.Size, 1))
+		f.records = append(f.records, item.Record)
+		f.marks = append(f.marks, mark{item.Until, size})
+		if b.opts.Replay {
+			at := item.Time
+			f.time(&at)
+			f.times = append(f.times, at)
+			needed = needed || !at.Before(b.need.time)
+		}
+		bytes += size
+		n++
+	}
+	f.until = items[n-1].Until
+	f.resize(bytes)
+	if b.bytes >= b.need.bytes || f.lacks && (needed || !b.opts.Replay) {
+		b.tell()
+	}
+	return n
 }
 
 // note tells, behind what was put, that a place is at a position, or over.
@@ -268,7 +314,7 @@ func (f *Feed[R]) time(at *time.Time) {
 	switch {
 	case !at.IsZero():
 		for i := range f.untimed {
-			f.marks[i].time = *at
+			f.times[i] = *at
 		}
 		f.untimed, f.last = 0, *at
 	case !f.last.IsZero():
@@ -278,12 +324,9 @@ func (f *Feed[R]) time(at *time.Time) {
 	}
 }
 
-// own is how many bytes each feed may hold whatever the others do.
-func (b *Buffer[R]) own() int64 { return b.limit / 2 / int64(len(b.feeds)) }
-
 // resize counts bytes that the feed holds, or no longer holds.
 func (f *Feed[R]) resize(by int64) {
-	b, own := f.buf, f.buf.own()
+	b, own := f.buf, f.buf.own
 	b.over -= max(0, f.bytes-own)
 	f.bytes += by
 	b.bytes += by
@@ -296,7 +339,7 @@ func (f *Feed[R]) closed() bool { return f.dropped || f.buf.shut }
 // crowded says whether the feed has to wait for room.
 func (f *Feed[R]) crowded() bool {
 	b := f.buf
-	return f.bytes > 0 && f.bytes >= b.own() && b.over >= b.limit/2
+	return f.bytes > 0 && f.bytes >= b.own && b.over >= b.limit/2
 }
 
 // stuck says whether a Put waits, and will until something is cut.

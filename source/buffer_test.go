@@ -118,12 +118,20 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 			want[p] = len(ops)
 			b.Go(func(context.Context) error {
 				until := int64(7)
+				var together []source.Item[int]
 				for i, op := range ops {
 					until += int64(op.gap)
-					f.Skip(until)
+					if len(together) == 0 {
+						f.Skip(until)
+					}
 					until++
-					if err := f.Put(i, until, op.size, second(1+op.at)); err != nil {
-						return err
+					together = append(together, source.Item[int]{Record: i, Until: until, Size: op.size, Time: second(1 + op.at)})
+					if len(together) > p || i == len(ops)-1 {
+						if err := f.PutAll(together); err != nil {
+							return err
+						}
+						clear(together) // it keeps nothing of it
+						together = together[:0]
 					}
 				}
 				f.Skip(until + 3)
@@ -184,8 +192,15 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 func TestWhatIsBufferedIsBounded(t *testing.T) {
 	fill := func(b *source.Buffer[int], f *source.Feed[int], size int) {
 		b.Go(func(context.Context) error {
-			for i := 0; ; i++ {
+			for i := 0; ; i += 7 {
 				if err := f.Put(i, int64(i+1), size, time.Time{}); err != nil {
+					return err
+				}
+				var more []source.Item[int]
+				for k := range 6 {
+					more = append(more, source.Item[int]{Record: i + k, Until: int64(i + k + 2), Size: size})
+				}
+				if err := f.PutAll(more); err != nil {
 					return err
 				}
 			}
@@ -345,7 +360,7 @@ func TestGoroutineThatFails(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := source.NewBuffer[int](source.Options{})
+			b := source.NewBuffer[int](source.Options{Replay: true})
 			b.Feed("", 0)
 			b.Go(test.fill)
 			_, err := b.Cut(t.Context(), source.Request{Mode: source.Filled})

@@ -36,6 +36,9 @@ func (b *Buffer[R]) Cut(ctx context.Context, r Request) (Slice[R], error) {
 	defer b.mu.Unlock()
 	switch r.Mode {
 	case ByTime:
+		if !b.opts.Replay {
+			return Slice[R]{}, b.noReplay()
+		}
 		return b.byTime(ctx, r)
 	case Exact:
 		return b.exact(ctx, r)
@@ -63,6 +66,9 @@ func (b *Buffer[R]) Next(ctx context.Context) (time.Time, bool, error) {
 	defer stop()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.opts.Replay {
+		return time.Time{}, false, b.noReplay()
+	}
 	for {
 		var next time.Time
 		found, known := false, true
@@ -73,7 +79,7 @@ func (b *Buffer[R]) Next(ctx context.Context) (time.Time, bool, error) {
 			f.lacks = !f.ended && len(f.marks) == f.untimed
 			known = known && !f.lacks
 			if len(f.marks) > 0 {
-				at := f.marks[0].time
+				at := f.times[0]
 				if at.IsZero() { // nothing in this partition says when
 					at = time.Unix(0, 0).UTC()
 				}
@@ -94,6 +100,10 @@ func (b *Buffer[R]) Next(ctx context.Context) (time.Time, bool, error) {
 	}
 }
 
+func (b *Buffer[R]) noReplay() error {
+	return fmt.Errorf("source %s: it was not opened for a replay, so it can't be cut by record time; set Options.Replay", b.opts.Name)
+}
+
 // byTime moves what is before r.Time into the slice as it arrives, so that a
 // batch may be larger than the buffer.
 func (b *Buffer[R]) byTime(ctx context.Context, r Request) (Slice[R], error) {
@@ -105,7 +115,7 @@ func (b *Buffer[R]) byTime(ctx context.Context, r Request) (Slice[R], error) {
 				return Slice[R]{}, err
 			}
 			n := 0
-			for n < len(f.marks) && f.marks[n].time.Before(r.Time) && (f.untimed == 0 || f.ended) {
+			for n < len(f.times) && f.times[n].Before(r.Time) && (f.untimed == 0 || f.ended) {
 				n++
 			}
 			f.lacks = !f.ended && (n == len(f.marks) || f.untimed > 0)
@@ -279,7 +289,7 @@ func (f *Feed[R]) take(n int) {
 		p.Range.Until = marks[k-1].until
 		place.pos = p.Range.Until
 		if f.buf.opts.Replay {
-			place.time = marks[k-1].time
+			place.time = f.times[n-len(records)+k-1]
 		}
 		records, marks = records[k:], marks[k:]
 	}
@@ -289,11 +299,33 @@ func (f *Feed[R]) take(n int) {
 	f.cut.bytes += bytes
 	f.resize(-bytes)
 	f.untimed = max(0, f.untimed-n)
-	if left := len(f.records) - n; left <= n { // copied, so that the batch's array is not kept
-		f.records = append([]R(nil), f.records[n:]...)
-		f.marks = append(f.marks[:0], f.marks[n:]...)
-	} else {
+	f.cutOff(n)
+}
+
+// cutOff forgets the first n records.
+func (f *Feed[R]) cutOff(n int) {
+	if n == 0 {
+		return
+	}
+	// There is to be room at once for about as many as came last, since growing bit
+	// by bit costs more than all the rest.
+	f.taken, f.room = n, max(n, f.taken)*9/8
+	left := len(f.records) - n
+	if left > n {
 		f.records, f.marks = f.records[n:], f.marks[n:]
+		if f.buf.opts.Replay {
+			f.times = f.times[n:]
+		}
+		return
+	}
+	rest := f.records[n:]
+	f.records = nil // copied, so that the batch's array is not kept
+	if left > 0 {
+		f.records = append(make([]R, 0, max(left, f.room)), rest...)
+	}
+	f.marks = append(f.marks[:0], f.marks[n:]...)
+	if f.buf.opts.Replay {
+		f.times = append(f.times[:0], f.times[n:]...)
 	}
 }
 
