@@ -78,7 +78,18 @@ func keepStates[K comparable, S any](a *App, id plan.ID, name, kind string, c no
 	a.resetters = append(a.resetters, states.Reset)
 	a.keep(keeper{node: id, named: c.named, fault: err,
 		track: func() { states.Track(format) },
-		Keeper: recovery.Keeper{Name: name, Kind: kind, Shapes: f.shapes, Keys: states.Len, Save: states.Save,
+		Keeper: recovery.Keeper{Name: name, Kind: kind, Shapes: f.shapes, Keys: states.Len,
+			Save: func() (int, [][]byte, error) {
+				part, err := states.Save()
+				if part == nil {
+					return 0, nil, err
+				}
+				return 0, [][]byte{part}, nil
+			},
+			Image: func(begin bool, room int) (i recovery.Imaged, err error) {
+				i.Both, i.Rest, i.Image, i.Complete, err = states.Image(begin, room)
+				return i, err
+			},
 			Check: func(shapes []string, accept bool) error {
 				_, _, err := f.reading(shapes, accept)
 				return err
@@ -177,7 +188,7 @@ func keepPanes[T any](a *App, id plan.ID, name, kind string, c nodeConfig, f for
 		track:  func() { p.saves = true },
 		filled: func() []time.Time { return restored },
 		Keeper: recovery.Keeper{Name: name, Kind: kind, Shapes: f.shapes, Keys: keys,
-			Save: func(bool) (int, [][]byte, error) {
+			Save: func() (int, [][]byte, error) {
 				drop, add := p.panes.Save()
 				return drop, add, nil
 			},

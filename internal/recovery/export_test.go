@@ -1,7 +1,8 @@
 package recovery
 
-// Small lets generations be short, as long programs have them.
-func Small() { maxGeneration, minGeneration = 7, 300 }
+// Small lets generations be short, as long programs have them, and their images
+// take several saves.
+func Small() { maxGeneration, minGeneration, minImage = 7, 300, 5 }
 
 var (
 	ReadManifest   = readManifest

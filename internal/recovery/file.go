@@ -78,6 +78,14 @@ type Manifest struct {
 	size int64 // of the file
 }
 
+// bytes is how many bytes the parts have.
+func (m *Manifest) bytes() (n int64) {
+	for _, o := range m.Operators {
+		n += o.Bytes()
+	}
+	return n
+}
+
 // LogRef is a log as a checkpoint knows it.
 type LogRef struct {
 	Number int64 `json:"number"`
@@ -168,6 +176,7 @@ type Operator struct {
 	Shapes []string `json:"shapes"`
 	Keys   int      `json:"keys"`
 	Parts  []Part   `json:"parts"`
+	Image  []Part   `json:"image,omitempty"` // what the next generation begins with, as far as it is there
 }
 
 // Bytes is how many bytes its parts have.

@@ -1,12 +1,14 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -22,9 +24,15 @@ type Keeper struct {
 
 	Keys func() int
 
-	// Save returns how many of its oldest saved parts are no longer needed and
-	// the parts to add; whole asks for everything anew, if it can.
-	Save func(whole bool) (drop int, add [][]byte, err error)
+	// Save returns how many of its oldest saved parts are no longer needed, and the
+	// parts to add: what has changed since it, or Image, was last called.
+	Save func() (drop int, add [][]byte, err error)
+
+	// Image takes the place of Save while everything is written anew, which begins
+	// with the first call where begin is true. There is room for so many bytes in the
+	// image, beside as many as what has changed takes. It is nil if the parts
+	// themselves can be copied, one after the other.
+	Image func(begin bool, room int) (Imaged, error)
 
 	// Load takes in what was saved, oldest part first, in the given shapes. Where
 	// there are no parts it is not called. accept is true if fields may be gone.
@@ -32,6 +40,15 @@ type Keeper struct {
 
 	// Check says whether Load could read these shapes.
 	Check func(shapes []string, accept bool) error
+}
+
+// Imaged is what an operator adds while everything it keeps is written anew, a bit
+// with each save. What has changed of what the image has already, and is written
+// for both; what has changed of the rest, which the image does not need; and what
+// comes to the image. Each may be nil.
+type Imaged struct {
+	Both, Rest, Image []byte
+	Complete          bool // the image has everything
 }
 
 // Config is what a journal must know of the program.
@@ -66,10 +83,25 @@ type Journal struct {
 	saves    int64      // highest number of a save, readable or not
 	sources  map[string]*positions
 	saved    time.Time
-	grown    int64             // bytes of this generation's saves after the first
-	wholeNow bool              // the next save begins a generation
-	opened   map[string][]byte // earlier saves that a save reads
-	failed   error             // why no more can be written
+	grown    int64  // bytes of this generation's saves after the first
+	image    *image // of the next generation, if one is being made
+	wholeNow bool   // the next save begins a generation
+	opened   opened
+	failed   error // why no more can be written
+}
+
+// image is what the next generation begins with. It is made while the saves of
+// this generation go on, so that no batch waits for all of it.
+type image struct {
+	begin int64             // number of its first save
+	parts map[string][]Part // by operator; all of them in saves from begin on
+	fresh bool              // nothing is in it yet
+}
+
+// opened is the earlier save that was read last.
+type opened struct {
+	name string
+	data []byte
 }
 
 // positions is where a source is to be read on, by partition in order of
@@ -486,61 +518,39 @@ func (j *Journal) End(ctx context.Context) error {
 var (
 	maxGeneration int64 = 100     // saves
 	minGeneration int64 = 1 << 20 // bytes that a generation may have at least
+	minImage            = 1 << 20 // bytes that a save adds to an image at least
 )
 
-// save writes what has changed, or all of it if it is time to begin a generation.
+// save writes what has changed, and a bit of an image if it is time to begin a
+// generation: all of it where there is nothing that one could go on from.
 func (j *Journal) save(ctx context.Context, begin bool) error {
 	m := j.newest
 	j.saves++
 	m.Number, m.Saved, m.App, m.Interval = j.saves, time.Now().UTC().Truncate(time.Millisecond), j.config.App, j.config.Interval
-	first := slices.IndexFunc(j.kept, func(k Manifest) bool { return k.Number == m.Generation })
-	whole := j.wholeNow || first < 0 || j.grown > max(minGeneration, j.kept[first].size) || m.Number-m.Generation >= maxGeneration
-	if whole {
-		m.Generation = m.Number
+	first := slices.IndexFunc(j.kept, func(k Manifest) bool { return k.Generation == m.Generation })
+	whole := j.wholeNow || first < 0
+	if whole || j.image == nil && j.due(&j.kept[first]) {
+		j.image = &image{begin: m.Number, parts: map[string][]Part{}, fresh: true}
 	}
-	if whole || begin {
+	changes, complete, err := j.changes(ctx, whole)
+	if err != nil {
+		return err
+	}
+	if complete {
+		m.Generation = j.image.begin
+	}
+	if begin || complete {
 		if err := j.begin(ctx); err != nil {
 			return err
 		}
 	}
-	data := head('s')
-	add := func(part []byte) Part {
-		p := Part{Save: m.Number, Offset: int64(len(data)), Length: int64(len(part)), Checksum: checksum(part)}
-		data = append(data, part...)
-		return p
-	}
-	m.Operators = nil
-	for _, k := range j.keepers {
-		var parts []Part
-		if i := slices.IndexFunc(j.newest.Operators, func(o Operator) bool { return o.Name == k.Name }); i >= 0 && !slices.Contains(j.Dropped, k.Name) {
-			parts = slices.Clone(j.newest.Operators[i].Parts)
-		}
-		drop, fresh, err := k.Save(whole)
-		if err != nil {
-			return fmt.Errorf("operator %s: %w", k.Name, err)
-		}
-		parts = parts[drop:]
-		for i, p := range parts {
-			if p.Save < m.Generation {
-				old, err := j.part(ctx, p)
-				if err != nil {
-					return err
-				}
-				parts[i] = add(old)
-			}
-		}
-		for _, part := range fresh {
-			parts = append(parts, add(part))
-		}
-		m.Operators = append(m.Operators, Operator{Name: k.Name, Kind: k.Kind, Shapes: k.Shapes, Keys: k.Keys(), Parts: parts})
-	}
+	data := j.lay(&m, changes, complete)
 	m.Sources = nil
 	for _, name := range j.config.Sources {
 		m.Sources = append(m.Sources, SourceState{Name: name, Positions: j.source(name).all()})
 	}
 	kept, logs := j.keep(&m)
-	data, err := appendManifest(data, m)
-	if err != nil {
+	if data, err = appendManifest(data, m); err != nil {
 		return err
 	}
 	if err := j.session.Put(ctx, saveName(m.Number), data); err != nil {
@@ -548,42 +558,175 @@ func (j *Journal) save(ctx context.Context, begin bool) error {
 	}
 	m.size = int64(len(data))
 	kept[len(kept)-1].size = m.size
-	if whole {
+	if complete {
 		j.grown = 0
 	} else {
 		j.grown += m.size
 	}
 	j.newest, j.kept, j.logs, j.saved = m, kept, logs, time.Now()
-	j.wholeNow, j.Dropped, j.opened = false, nil, nil
+	j.wholeNow, j.Dropped = false, nil
+	if j.image == nil {
+		j.opened = opened{}
+	}
 	return j.forget(ctx)
+}
+
+// due says whether it is time for a new generation: half of what this one has, since
+// its first checkpoint or a part that was larger than that, may be outdated, or its
+// files have several times as much as it has, or are many.
+func (j *Journal) due(first *Manifest) bool {
+	least := max(minGeneration, first.bytes())
+	largest := int64(0)
+	for _, o := range j.newest.Operators {
+		most := int64(0)
+		for _, p := range o.Parts {
+			most = max(most, p.Length)
+		}
+		largest += most
+	}
+	least = max(least, largest)
+	return j.newest.bytes() > 2*least || j.grown > 4*least || j.saves-first.Number >= maxGeneration
+}
+
+// change is what an operator adds to a save.
+type change struct {
+	drop   int
+	add    [][]byte // parts for the generation
+	Imaged          // in their place, from one that makes its image itself
+	copied [][]byte // parts of the generation for the image
+}
+
+// changes asks the operators, and says whether there is an image that has
+// everything now.
+func (j *Journal) changes(ctx context.Context, whole bool) (all []change, complete bool, err error) {
+	complete = j.image != nil
+	room := minImage // bytes that may come to the image
+	if whole {
+		room = math.MaxInt / 2
+	}
+	for _, k := range j.keepers {
+		c := change{Imaged: Imaged{Complete: true}}
+		if j.image != nil && k.Image != nil {
+			c.Imaged, err = k.Image(j.image.fresh, room)
+		} else {
+			c.drop, c.add, err = k.Save()
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("operator %s: %w", k.Name, err)
+		}
+		room += len(c.Both) + len(c.Rest) - len(c.Image) // so the image catches up with what changes
+		for _, part := range c.add {
+			room += len(part)
+		}
+		if j.image != nil && k.Image == nil {
+			parts := j.parts(k.Name)[c.drop:]
+			at := max(0, len(j.image.parts[k.Name])-c.drop)
+			for ; at < len(parts) && parts[at].Save < j.image.begin; at++ {
+				if c.Complete = room > 0; !c.Complete {
+					break
+				}
+				part, err := j.part(ctx, parts[at])
+				if err != nil {
+					return nil, false, err
+				}
+				c.copied = append(c.copied, part)
+				room -= len(part)
+			}
+		}
+		complete = complete && c.Complete
+		all = append(all, c)
+	}
+	return all, complete, nil
+}
+
+// parts is what an operator has in the newest save.
+func (j *Journal) parts(name string) []Part {
+	if i := slices.IndexFunc(j.newest.Operators, func(o Operator) bool { return o.Name == name }); i >= 0 && !slices.Contains(j.Dropped, name) {
+		return j.newest.Operators[i].Parts
+	}
+	return nil
+}
+
+// lay puts the parts into a save, and notes in its manifest where they are. When
+// the image is complete, it takes the place of what the generation has.
+func (j *Journal) lay(m *Manifest, changes []change, complete bool) []byte {
+	data := head('s')
+	add := func(to *[]Part, parts ...[]byte) {
+		for _, part := range parts {
+			if part != nil {
+				*to = append(*to, Part{Save: m.Number, Offset: int64(len(data)), Length: int64(len(part)), Checksum: checksum(part)})
+				data = append(data, part...)
+			}
+		}
+	}
+	m.Operators = nil
+	for i, k := range j.keepers {
+		c := changes[i]
+		o := Operator{Name: k.Name, Kind: k.Kind, Shapes: k.Shapes, Keys: k.Keys(), Parts: slices.Clone(j.parts(k.Name)[c.drop:])}
+		add(&o.Parts, c.add...)
+		if j.image != nil {
+			o.Image = slices.Clone(j.image.parts[k.Name])
+			switch {
+			case k.Image != nil:
+				add(&o.Image, c.Both)
+				if c.Both != nil {
+					o.Parts = append(o.Parts, o.Image[len(o.Image)-1])
+				}
+				if !complete {
+					add(&o.Parts, c.Rest)
+				}
+				add(&o.Image, c.Imaged.Image)
+			default:
+				o.Image = o.Image[min(c.drop, len(o.Image)):]
+				add(&o.Image, c.copied...)
+				if at := len(o.Image); c.Complete && at < len(o.Parts) { // these are new enough as they are
+					o.Image = append(o.Image, o.Parts[at:]...)
+				}
+			}
+			j.image.parts[k.Name] = o.Image
+		}
+		if complete {
+			o.Parts, o.Image = o.Image, nil
+		}
+		m.Operators = append(m.Operators, o)
+	}
+	if complete {
+		j.image = nil
+	} else if j.image != nil {
+		j.image.fresh = false
+	}
+	return data
 }
 
 // part reads a part that was saved earlier.
 func (j *Journal) part(ctx context.Context, p Part) ([]byte, error) {
-	name := saveName(p.Save)
-	data, ok := j.opened[name]
-	if !ok {
-		var err error
-		if data, err = j.session.Get(ctx, name); err != nil {
+	if name := saveName(p.Save); name != j.opened.name {
+		data, err := j.session.Get(ctx, name)
+		if err != nil {
 			return nil, err
 		}
-		if j.opened == nil {
-			j.opened = map[string][]byte{}
-		}
-		j.opened[name] = data
+		j.opened = opened{name, data}
 	}
-	return p.cut(data)
+	return p.cut(j.opened.data)
 }
 
 // keep says what is kept beside a new save, and notes it there: of its generation
-// the first checkpoint and the last two, the last of the generation before, all
-// that they refer to, and the logs after them. One can fall back to each of them.
+// the first checkpoint and the last two, the last one that has nothing in common
+// with it, all that they refer to, and the logs after them. One can fall back to
+// each of them.
 func (j *Journal) keep(m *Manifest) (kept []Manifest, logs []LogRef) {
 	all := append(slices.Clone(j.kept), *m)
+	before := func(number int64) int { // the last one before that
+		n, _ := slices.BinarySearchFunc(all, number, func(k Manifest, number int64) int { return cmp.Compare(k.Number, number) })
+		return n - 1
+	}
+	first := slices.IndexFunc(all, func(k Manifest) bool { return k.Generation == m.Generation })
+	wanted := []int{first, before(m.Generation), len(all) - 2, len(all) - 1}
+	if j.image != nil {
+		wanted = append(wanted, before(j.image.begin))
+	}
 	for i, k := range all {
-		latest := i >= len(all)-2
-		lastOfBefore := i+1 < len(all) && all[i+1].Number == m.Generation
-		if latest || lastOfBefore || k.Number == m.Generation {
+		if slices.Contains(wanted, i) {
 			kept = append(kept, k)
 		}
 	}
@@ -591,7 +734,7 @@ func (j *Journal) keep(m *Manifest) (kept []Manifest, logs []LogRef) {
 	for _, k := range kept {
 		needed[k.Number] = true
 		for _, o := range k.Operators {
-			for _, p := range o.Parts {
+			for _, p := range slices.Concat(o.Parts, o.Image) {
 				needed[p.Save] = true
 			}
 		}

@@ -118,7 +118,7 @@ func (v *View) report(faults map[string][]string) {
 	current := newest != nil && newest.Number == v.saves
 	for _, c := range v.Checkpoints {
 		for _, o := range c.Operators {
-			for _, p := range o.Parts {
+			for _, p := range slices.Concat(o.Parts, o.Image) {
 				if _, err := v.part(p); err != nil && (!current || v.expected(newest, saveName(p.Save))) {
 					add(saveName(p.Save), err.Error())
 				}

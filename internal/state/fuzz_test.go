@@ -25,7 +25,7 @@ func FuzzLoad(f *testing.F) {
 		s := state.NewStates[string, int](true, true)
 		s.Track(formats[string, int](t))
 		if s.Load([][]byte{a, b}) == nil {
-			_, _, err := s.Save(true)
+			_, _, _, _, err := s.Image(true, 1<<20)
 			require.NoError(t, err)
 		}
 		type none = struct{}

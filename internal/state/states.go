@@ -1,6 +1,7 @@
 package state
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -13,8 +14,8 @@ import (
 // States is the state of each key, in order of insertion. It knows which have
 // changed since they were last saved.
 //
-// It is written as a sequence of parts: the first has all keys, each further one
-// what has changed since the one before.
+// It is written as a sequence of parts: each has what has changed since the one
+// before, the first all keys.
 type States[K comparable, S any] struct {
 	table  *Table[K, S]
 	format Format[K, S]
@@ -24,8 +25,11 @@ type States[K comparable, S any] struct {
 	fetched mark     // so that they are read ahead
 	dirty   []uint32 // numbers of keys that have changed, and of some that are gone
 	gone    []K      // keys of saved states that are gone
-	parts   int      // that are saved
+	parts   bool     // something is saved
 	begun   bool
+
+	length int    // of an entry, on the average of the last part
+	imaged uint32 // how many numbers are in the image that is being made
 
 	timed bool
 	times []time.Time // of last touches, by mark; some are nobody's any longer
@@ -219,7 +223,13 @@ func (t *States[K, S]) Compact() {
 	if !t.table.sparse() {
 		return
 	}
-	t.marks = compact(t.table, t.marks)
+	imaged := uint32(0)
+	for n := range t.imaged {
+		if t.table.Live(n) {
+			imaged++
+		}
+	}
+	t.imaged, t.marks = imaged, compact(t.table, t.marks)
 	t.table.Compact()
 	t.dirty = t.dirty[:0]
 	for n, m := range t.marks {
@@ -309,46 +319,118 @@ func (t *States[K, S]) part(i, of int) (from, until uint32) {
 	return uint32(i * all / of), uint32((i + 1) * all / of)
 }
 
-// Save returns how many of the oldest parts are no longer needed, and the part
-// to add. whole asks for one part that has all.
-func (t *States[K, S]) Save(whole bool) (drop int, add [][]byte, err error) {
-	if !t.begun || !whole && t.parts > 0 && len(t.dirty)+len(t.gone) == 0 {
-		return 0, nil, nil
+// Save returns what has changed since it was last called, as a part; nil if nothing
+// has.
+func (t *States[K, S]) Save() (part []byte, err error) {
+	if !t.begun || t.parts && len(t.dirty)+len(t.gone) == 0 {
+		return nil, nil
 	}
-	var numbers []uint32
-	gone := t.gone
-	if whole {
-		gone = nil
-		for n := range t.table.keys {
-			if t.table.Live(uint32(n)) {
-				numbers = append(numbers, uint32(n))
-			}
-		}
-	} else {
-		for _, n := range t.dirty {
-			if t.marks[n]&dirty != 0 {
-				numbers = append(numbers, n)
-			}
-		}
-		slices.Sort(numbers) // new keys in order of insertion
-		numbers = slices.Compact(numbers)
+	if part, err = t.encode(t.gone, t.changed()); err == nil {
+		t.clean()
 	}
+	return part, err
+}
+
+// Image is Save while all states are written anew, bit by bit: parts that begin
+// with the first keys, from begin on. It returns what has changed of keys that are
+// in the image already and which are gone, what has changed of others, and the
+// next keys of the image, which take room bytes more than what has changed, or a
+// few more. complete says that the image has all keys.
+//
+// The parts for the image, in this order, are a sequence as that of Save: since a
+// part has only changes of keys that are in a part before it, the order of all keys
+// is that of insertion.
+func (t *States[K, S]) Image(begin bool, room int) (both, rest, image []byte, complete bool, err error) {
+	if begin {
+		t.imaged = 0
+	}
+	if !t.begun {
+		return nil, nil, nil, true, nil
+	}
+	numbers := t.changed()
+	place, _ := slices.BinarySearch(numbers, t.imaged)
+	if place > 0 || len(t.gone) > 0 {
+		if both, err = t.encode(t.gone, numbers[:place]); err != nil {
+			return nil, nil, nil, false, err
+		}
+	}
+	if place < len(numbers) || !t.parts {
+		if rest, err = t.encode(nil, numbers[place:]); err != nil {
+			return nil, nil, nil, false, err
+		}
+	}
+	room += len(both) + len(rest)
+	var entries []byte
+	from, count := t.imaged, 0
+	for all := uint32(t.table.Numbers()); t.imaged < all && len(entries)+count < room; t.imaged++ {
+		if t.table.Live(t.imaged) {
+			if entries, err = t.appendEntry(entries, t.imaged); err != nil {
+				return nil, nil, nil, false, err
+			}
+			count++
+		}
+	}
+	if count > 0 || from == 0 {
+		image = binary.AppendUvarint(binary.AppendUvarint(make([]byte, 0, len(entries)+16), 0), uint64(count))
+		image = append(image, entries...)
+	}
+	t.clean()
+	return both, rest, image, int(t.imaged) == t.table.Numbers(), nil
+}
+
+// changed is the numbers of keys that have changed, in order of insertion.
+func (t *States[K, S]) changed() []uint32 {
+	numbers := make([]uint32, 0, len(t.dirty))
+	for _, n := range t.dirty {
+		if t.marks[n]&dirty != 0 {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return slices.Compact(numbers)
+}
+
+// encode makes a part.
+func (t *States[K, S]) encode(gone []K, numbers []uint32) ([]byte, error) {
 	part, err := AppendAll(nil, [][]K{gone}, t.format.AppendKey)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	if part, err = AppendAll(part, [][]uint32{numbers}, t.appendEntry); err != nil {
-		return 0, nil, err
+	if t.length > 0 {
+		part = slices.Grow(part, binary.MaxVarintLen64+len(numbers)*t.length)
 	}
-	for _, n := range numbers {
-		t.marks[n] = t.marks[n]&^dirty | saved
+	begin, ahead := len(part), 0
+	part, err = AppendAll(part, [][]uint32{numbers}, func(dst []byte, n uint32) ([]byte, error) {
+		if ahead%Together == 0 {
+			t.touchAll(numbers[ahead:min(ahead+Together, len(numbers))])
+		}
+		ahead++
+		return t.appendEntry(dst, n)
+	})
+	if len(numbers) > 0 {
+		t.length = 1 + (len(part)-begin)/len(numbers)
 	}
-	t.dirty, t.gone = t.dirty[:0], nil
-	if whole {
-		drop, t.parts = t.parts, 0
+	return part, err
+}
+
+// touchAll has what belongs to some numbers read into the cache.
+func (t *States[K, S]) touchAll(numbers []uint32) {
+	t.table.touch(numbers)
+	var states [Together]S
+	for i, n := range numbers {
+		states[i%Together] = t.table.values[n]
+		t.fetched ^= t.marks[n]
 	}
-	t.parts++
-	return drop, [][]byte{part}, nil
+}
+
+// clean notes that everything is saved.
+func (t *States[K, S]) clean() {
+	for _, n := range t.dirty {
+		if t.marks[n]&dirty != 0 {
+			t.marks[n] = t.marks[n]&^dirty | saved
+		}
+	}
+	t.dirty, t.gone, t.parts = t.dirty[:0], nil, true
 }
 
 func (t *States[K, S]) appendEntry(dst []byte, n uint32) ([]byte, error) {
@@ -410,7 +492,7 @@ func (t *States[K, S]) Load(parts [][]byte) error {
 		t.marks[n] = t.marks[n]&^dirty | saved
 	}
 	t.dirty, t.gone = nil, nil
-	t.parts, t.begun = len(parts), true
+	t.parts, t.begun = len(parts) > 0, true
 	t.relink()
 	return nil
 }

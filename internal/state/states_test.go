@@ -1,10 +1,13 @@
 package state_test
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/godstream/godstream/internal/state"
 )
@@ -49,4 +52,105 @@ func TestFindNaN(t *testing.T) {
 	numbers := make([]uint32, 3)
 	table.Find([]float64{math.NaN(), 1, 2}, numbers)
 	require.Equal(t, []uint32{0, one + 1, 0}, numbers)
+}
+
+// What is saved is what there is, in the same order and with the same times of
+// touches: by the parts of a generation, and by an image that is made while keys
+// come, go and change, once it is complete.
+func TestStatesSaved(t *testing.T) {
+	format := formats[int, string](t)
+	rapid.Check(t, func(t *rapid.T) {
+		s := state.NewStates[int, string](true, true)
+		s.Track(format)
+		s.Begin()
+		var chain, image [][]byte // the image is nil if none is being made
+		now := 0
+		add := func(to *[][]byte, part []byte) {
+			if part != nil {
+				*to = append(*to, part)
+			}
+		}
+		same := func(t *rapid.T, parts [][]byte) {
+			loaded := state.NewStates[int, string](true, true)
+			loaded.Track(format)
+			require.NoError(t, loaded.Load(parts))
+			require.Equal(t, shows(s), shows(loaded))
+			for limit := now - 3; limit <= now+1; limit++ {
+				require.Equal(t, keysOf(s, s.Before(at(limit))), keysOf(loaded, loaded.Before(at(limit))))
+			}
+		}
+		keys := func(t *rapid.T) (from, until int) {
+			from = rapid.IntRange(0, 4000).Draw(t, "first")
+			return from, from + rapid.SampledFrom([]int{1, 5, 1500}).Draw(t, "keys")
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"set": func(t *rapid.T) {
+				now++
+				from, until := keys(t)
+				for k := from; k < until; k++ {
+					s.Set(k, fmt.Sprint(now, k), at(now))
+				}
+			},
+			"touch": func(t *rapid.T) {
+				now++
+				if n, _, ok := s.Get(rapid.IntRange(0, 5500).Draw(t, "key")); ok {
+					s.Touch(n, at(now))
+				}
+			},
+			"remove": func(t *rapid.T) {
+				from, until := keys(t)
+				for k := from; k < until; k++ {
+					if n, _, ok := s.Get(k); ok {
+						s.Remove(n)
+					}
+				}
+				s.Compact()
+			},
+			"remove most": func(t *rapid.T) {
+				for k := range 5500 {
+					if n, _, ok := s.Get(k); ok && k%9 > 0 {
+						s.Remove(n)
+					}
+				}
+				s.Compact()
+			},
+			"save": func(t *rapid.T) {
+				if image == nil {
+					part, err := s.Save()
+					require.NoError(t, err)
+					add(&chain, part)
+					same(t, chain)
+					return
+				}
+				both, rest, more, complete, err := s.Image(len(image) == 0, rapid.SampledFrom([]int{1, 100, 20_000}).Draw(t, "room"))
+				require.NoError(t, err)
+				add(&chain, both)
+				add(&chain, rest)
+				same(t, chain)
+				add(&image, both)
+				add(&image, more)
+				if complete {
+					same(t, image)
+					chain, image = image, nil
+				}
+			},
+			"begin an image": func(*rapid.T) { image = [][]byte{} },
+		})
+	})
+}
+
+func shows(s *state.States[int, string]) (all []string) {
+	for p := range s.Parts(1)[0] {
+		all = append(all, p.String())
+	}
+	return all
+}
+
+func keysOf(s *state.States[int, string], numbers []uint32) (keys []int) {
+	for _, n := range numbers {
+		k, _ := s.State(n)
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
 }

@@ -14,7 +14,8 @@ import "github.com/godstream/godstream/internal/hash"
 type Table[K comparable, V any] struct {
 	hash   func(K) uint64
 	many   func(keys []K, hashes []uint64)
-	index  []uint64 // upper half of the hash, then the number + 1; 0 is free
+	look   func(keys []K) byte // nil if there is nothing to look at
+	index  []uint64            // upper half of the hash, then the number + 1; 0 is free
 	keys   []K
 	values []V
 	hashes []uint64
@@ -30,7 +31,7 @@ const (
 
 // NewTable makes an empty table.
 func NewTable[K comparable, V any]() *Table[K, V] {
-	return &Table[K, V]{hash: hash.Of[K](), many: hash.Many[K](), index: make([]uint64, firstIndex)}
+	return &Table[K, V]{hash: hash.Of[K](), many: hash.Many[K](), look: hash.Touch[K](), index: make([]uint64, firstIndex)}
 }
 
 // Len is how many keys there are.
@@ -61,6 +62,19 @@ func (t *Table[K, V]) Find(keys []K, numbers []uint32) {
 		}
 		numbers[i] = n
 	}
+}
+
+// touch has the keys of some numbers read into the cache, all of them at the same
+// time.
+func (t *Table[K, V]) touch(numbers []uint32) {
+	if t.look == nil {
+		return
+	}
+	var keys [Together]K
+	for i, n := range numbers {
+		keys[i%Together] = t.keys[n]
+	}
+	t.look(keys[:len(numbers)])
 }
 
 // Get returns the number of a key.
