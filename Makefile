@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help test race real fuzz kills soak bench table reading lint ci
+.PHONY: help test race real fuzz kills soak bench table ratios plots reading lint ci
 
 FUZZTIME ?= 10s
 KILLS ?= 1000
@@ -36,6 +36,12 @@ bench: ## benchmarks beside their hand-written loops, for benchstat
 
 table: ## jobs of a program beside hand-written loops: BENCH='-rounds 5 -only W2,W3 -peers DIR'
 	go run ./bench table $(BENCH)
+
+ratios: ## fail if a job takes half as much again beside its loop as was recorded
+	go run ./bench check
+
+plots: ## time against size, as pictures in docs/plots
+	go run ./bench plot -out docs/plots
 
 reading: ## what reading from Kafka costs, beside loops on the bare client: PAIRS=7; needs Java and Maven
 	GODSTREAM_KAFKA=real GODSTREAM_READING=$(PAIRS) go test -count 1 -v -timeout 1h -run TestCostOfReading ./kafka
