@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godstream/godstream/kafka/embedded"
 )
 
 // Who does a job in another way comes to the same result.
@@ -31,6 +35,29 @@ func TestAllCountTheSame(t *testing.T) {
 		}
 		require.Len(t, results, 1, "%s: %v", job, results)
 		require.NotContains(t, results, "WRONG")
+	}
+}
+
+func TestTweetsAreCountedTheSame(t *testing.T) {
+	const records = 3001
+	b, err := embedded.Start(embedded.Config{Topics: map[string]int{"twitter": corpusPartitions}})
+	require.NoError(t, err)
+	defer b.Close()
+	var lines bytes.Buffer
+	require.NoError(t, newTweets().write(&lines, records))
+	require.InDelta(t, 2200, lines.Len()/records, 200)
+	_, err = b.Load(t.Context(), "twitter", &lines)
+	require.NoError(t, err)
+	results := map[string]bool{}
+	for _, args := range []string{"ours", "ours -decoder std", "loop"} {
+		f := strings.Fields(args)
+		r, err := jobs["W1"][f[0]](append([]string{"-brokers", b.Addrs()[0], "-n", fmt.Sprint(records)}, f[1:]...))
+		require.NoError(t, err)
+		results[r.Check] = true
+	}
+	require.Len(t, results, 1)
+	for check := range results {
+		require.Regexp(t, `^valid=2998 invalid=3 distinct=\d+ user_00000=\d+$`, check)
 	}
 }
 

@@ -57,11 +57,11 @@ func check(args []string) error {
 	for _, s := range small {
 		mine, theirs := math.Inf(1), math.Inf(1)
 		for range rounds {
-			m, _, err := s.ours.run("")
+			m, _, err := s.ours.run(place{})
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.ours, err)
 			}
-			t, _, err := s.other.run("")
+			t, _, err := s.other.run(place{})
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.other, err)
 			}

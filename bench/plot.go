@@ -119,7 +119,7 @@ func (c chart) measure(rounds int) ([][]float64, error) {
 					continue
 				}
 				fmt.Fprintln(os.Stderr, spec)
-				r, _, err := spec.run("")
+				r, _, err := spec.run(place{})
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", spec, err)
 				}

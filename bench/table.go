@@ -59,6 +59,8 @@ func peer(job, name, args string) spec { return spec{job: job, peer: name, args:
 
 // rules are what must hold, by job.
 var rules = []rule{
+	{ours("W1", ""), loop("W1", "loop", ""), cpuPerRecord, 1.2},
+	{ours("W1", ""), loop("W1", "loop", ""), perSecond, .85},
 	{ours("W2", ""), loop("W2", "loop", ""), cpuPerRecord, 1.3},
 	{ours("W2s", ""), loop("W2s", "loop", ""), cpuPerRecord, 1.25},
 	{ours("W3", ""), loop("W3", "loop", ""), cpuPerRecord, 1.3},
@@ -69,6 +71,12 @@ var rules = []rule{
 	{ours("W4u", ""), loop("W4u", "loop-rebuild", ""), cpuPerRecord, 1. / 3},
 	{ours("W4u", ""), loop("W4u", "loop-dense", ""), cpuPerRecord, 1},
 
+	{ours("W1", ""), peer("W1", "go-sarama-goccy", "-fetch 8388608 -buffer 30000"), cpuPerRecord, 1.2},
+	{ours("W1", ""), peer("W1", "go-sarama-goccy", "-fetch 8388608 -buffer 30000"), perSecond, .85},
+	{ours("W1", ""), peer("W1", "spark", ""), perSecond, 3},
+	{ours("W1", ""), peer("W1", "spark", ""), cpuPerRecord, .25},
+	{ours("W1", ""), peer("W1", "kstreams", ""), perSecond, 2.5},
+	{ours("W1", ""), peer("W1", "flink", ""), perSecond, 2.5},
 	{ours("W2", ""), peer("W2", "go", ""), perSecond, 1 / 1.3},
 	{ours("W2s", ""), peer("W2s", "go", ""), perSecond, 1 / 1.25},
 	{ours("W3", ""), peer("W3", "go", ""), perSecond, 1 / 1.3},
@@ -89,26 +97,42 @@ var rules = []rule{
 // ratios.
 func table(args []string) error {
 	var rounds int
-	var peers, only, lines string
+	var only, lines string
 	var java bool
+	var at place
 	err := flags("table", args, func(s *flag.FlagSet) {
 		s.IntVar(&rounds, "rounds", 5, "how often each one runs, in turn")
-		s.StringVar(&peers, "peers", os.Getenv("BENCH_PEERS"), "directory with a run.sh that takes a job and a peer and prints a line as this program does; none: only ours and the loops")
+		s.StringVar(&at.peers, "peers", os.Getenv("BENCH_PEERS"), "directory with a run.sh that takes a job and a peer and prints a line as this program does; none: only ours and the loops")
 		s.BoolVar(&java, "java", false, "with -peers: also those on a JVM, once each")
 		s.StringVar(&only, "only", "", "jobs, separated by commas; empty: all")
 		s.StringVar(&lines, "lines", "", "file to which each line that a run prints is added")
+		s.StringVar(&at.brokers, "brokers", "", "for W1: brokers that have the tweets; empty: one is started, with -n tweets")
+		s.StringVar(&at.topic, "topic", "twitter", "for W1, with -brokers: the topic")
+		s.IntVar(&at.records, "n", 200_000, "for W1: how many tweets")
 	})
 	if err != nil {
 		return err
 	}
 	var chosen []rule
 	for _, r := range rules {
-		if only != "" && !slices.Contains(strings.Split(only, ","), r.ours.job) || r.other.external && peers == "" || r.other.isJava() && !java {
+		if only != "" && !slices.Contains(strings.Split(only, ","), r.ours.job) || r.other.external && at.peers == "" || r.other.isJava() && !java {
 			continue
 		}
 		chosen = append(chosen, r)
 	}
-	results, err := measure(chosen, rounds, peers, lines)
+	if at.brokers == "" && slices.ContainsFunc(chosen, func(r rule) bool { return r.ours.job == "W1" }) {
+		c, stop, err := startBroker(at.records)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if e := stop(); e != nil {
+				fmt.Fprintln(os.Stderr, "bench: stop the broker:", e)
+			}
+		}()
+		at.brokers, at.topic = c.Brokers, c.Topic
+	}
+	results, err := measure(chosen, rounds, at, lines)
 	if err != nil {
 		return err
 	}
@@ -133,7 +157,7 @@ func specs(rules []rule) (all []spec) {
 	return all
 }
 
-func measure(rules []rule, rounds int, peers, lines string) (map[spec][]Result, error) {
+func measure(rules []rule, rounds int, at place, lines string) (map[spec][]Result, error) {
 	results := map[spec][]Result{}
 	for round := range rounds {
 		for _, s := range specs(rules) {
@@ -141,7 +165,7 @@ func measure(rules []rule, rounds int, peers, lines string) (map[spec][]Result, 
 				continue
 			}
 			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, rounds, s)
-			r, line, err := s.run(peers)
+			r, line, err := s.run(at)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s, err)
 			}
@@ -166,16 +190,25 @@ func appendLine(name string, line []byte) error {
 	return err
 }
 
+// place is where other peers are, and the tweets.
+type place struct {
+	peers, brokers, topic string
+	records               int
+}
+
 // run runs it in a process of its own.
-func (s spec) run(peers string) (r Result, line []byte, err error) {
+func (s spec) run(at place) (r Result, line []byte, err error) {
 	var command *exec.Cmd
 	args := append([]string{s.job, s.peer}, strings.Fields(s.args)...)
 	if s.external {
-		command = exec.Command(filepath.Join(peers, "run.sh"), args...)
+		command = exec.Command(filepath.Join(at.peers, "run.sh"), args...)
 	} else {
 		self, err := os.Executable()
 		if err != nil {
 			return r, nil, err
+		}
+		if s.job == "W1" {
+			args = append(args, "-brokers", at.brokers, "-topic", at.topic, "-n", fmt.Sprint(at.records))
 		}
 		command = exec.Command(self, args...)
 	}

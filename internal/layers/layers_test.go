@@ -54,7 +54,8 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"stream":            {ours: []string{"batch", "checkpoint", "codec", "sink", "source", "window", "internal/engine", "internal/plan", "internal/rate", "internal/recovery", "internal/shape", "internal/state"}},
 	"stream/streamtest": {ours: []string{"batch", "source", "stream"}},
 	// programs
-	"bench":         {ours: []string{"batch", "checkpoint", "source", "stream", "window", "internal/cost", "internal/disk"}},
+	"bench": {ours: []string{"batch", "checkpoint", "codec", "codec/fastjson", "kafka", "kafka/embedded", "source", "stream", "window", "internal/cost", "internal/disk"},
+		libraries: []string{"github.com/IBM/sarama", "github.com/goccy/go-json"}},
 	"cmd/godstream": {ours: []string{"checkpoint", "internal/recovery"}},
 	"examples":      {ours: []string{"batch", "codec", "codec/fastjson", "examples", "checkpoint", "kafka", "kafka/embedded", "sink", "source", "stream", "window"}},
 }
