@@ -39,6 +39,12 @@ type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
+// passing is an error that may be over a moment later, though errors of its kind
+// are not.
+type passing struct{ error }
+
+func (p passing) Unwrap() error { return p.error }
+
 // line is an error on one line; the client's may have several, and name the
 // same twice.
 type line struct {
@@ -70,6 +76,8 @@ func transient(err error) bool {
 	var k sarama.KError
 	var configuration sarama.ConfigurationError
 	switch {
+	case errors.As(err, new(passing)):
+		return true
 	case errors.As(err, &k):
 		return slices.Contains([]sarama.KError{
 			sarama.ErrLeaderNotAvailable, sarama.ErrNotLeaderForPartition, sarama.ErrReplicaNotAvailable,

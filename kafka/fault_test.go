@@ -22,6 +22,7 @@ func TestOpenOutlastsTroubleThatPasses(t *testing.T) {
 	tests := map[string]kfake.Fault{
 		"a leader is elected":        {Keys: []kmsg.Key{kmsg.Metadata}, Topic: "twitter", Err: kerr.LeaderNotAvailable},
 		"the leader has moved":       {Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "twitter", Err: kerr.NotLeaderForPartition, Count: 2},
+		"the leader is not told yet": {Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "twitter", Err: kerr.UnknownTopicOrPartition, Count: 2},
 		"the coordinator loads":      {Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: "tweets", Err: kerr.CoordinatorLoadInProgress, Count: 2},
 		"the coordinator has moved":  {Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: "tweets", Err: kerr.NotCoordinator},
 		"a transaction is not ended": {Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: "tweets", Err: kerr.UnstableOffsetCommit},

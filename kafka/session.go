@@ -203,12 +203,18 @@ func (s *session) cluster(ctx context.Context, topic string) (id string, err err
 }
 
 // offsets asks the leaders of partitions for the offset that belongs to a time
-// in ms, or to sarama.OffsetOldest or OffsetNewest.
-func (s *session) offsets(ctx context.Context, at int64, isolation sarama.IsolationLevel, of []spot) (map[spot]int64, error) {
+// in ms, or to sarama.OffsetOldest or OffsetNewest. It asks again after errors that
+// pass, and after those in also.
+func (s *session) offsets(ctx context.Context, at int64, isolation sarama.IsolationLevel, of []spot, also ...sarama.KError) (map[spot]int64, error) {
 	found := make(map[spot]int64, len(of))
 	err := s.try(ctx, func() error {
 		missing := slices.DeleteFunc(slices.Clone(of), func(p spot) bool { _, ok := found[p]; return ok })
 		err := s.askOffsets(at, isolation, missing, found, func(leader *sarama.Broker) *sarama.Broker { return leader })
+		for _, k := range also {
+			if errors.Is(err, k) {
+				err = passing{err}
+			}
+		}
 		if err != nil && transient(err) {
 			_ = s.client.RefreshMetadata(topics(of)...) // the next attempt tells
 		}

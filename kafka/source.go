@@ -158,11 +158,11 @@ func (p *plan) begin(ctx context.Context) error {
 		of[i] = part.spot
 	}
 	isolation := p.session.config.Consumer.IsolationLevel
-	first, err := p.session.offsets(ctx, sarama.OffsetOldest, isolation, of)
+	first, err := p.offsets(ctx, sarama.OffsetOldest, isolation, of)
 	if err != nil {
 		return err
 	}
-	end, err := p.session.offsets(ctx, sarama.OffsetNewest, isolation, of)
+	end, err := p.offsets(ctx, sarama.OffsetNewest, isolation, of)
 	if err != nil {
 		return err
 	}
@@ -181,6 +181,12 @@ func (p *plan) begin(ctx context.Context) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// offsets asks for offsets of partitions that exist, which a broker that leads them
+// may not know yet.
+func (p *plan) offsets(ctx context.Context, at int64, isolation sarama.IsolationLevel, of []spot) (map[spot]int64, error) {
+	return p.session.offsets(ctx, at, isolation, of, sarama.ErrUnknownTopicOrPartition)
 }
 
 // find fills in the partitions of the topics or ranges.
@@ -229,7 +235,7 @@ func (p *plan) start(ctx context.Context, of []spot, first, end map[spot]int64) 
 	from := first
 	switch c := p.config; {
 	case !c.Since.IsZero():
-		since, err := p.session.offsets(ctx, c.Since.UnixMilli(), p.session.config.Consumer.IsolationLevel, of)
+		since, err := p.offsets(ctx, c.Since.UnixMilli(), p.session.config.Consumer.IsolationLevel, of)
 		if err != nil {
 			return err
 		}
@@ -303,7 +309,7 @@ func (p *plan) fitStart(ctx context.Context, part *part, first, end int64) error
 	}
 	if part.from > end {
 		// It may have been committed by one that reads uncommitted records too.
-		all, err := p.session.offsets(ctx, sarama.OffsetNewest, sarama.ReadUncommitted, []spot{part.spot})
+		all, err := p.offsets(ctx, sarama.OffsetNewest, sarama.ReadUncommitted, []spot{part.spot})
 		if err != nil {
 			return err
 		}
