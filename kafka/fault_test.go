@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -105,6 +106,30 @@ func TestTroubleWhileReading(t *testing.T) {
 			require.Positive(t, r.Stats().Retries)
 		})
 	}
+}
+
+// The client's limit and pauses count for what the source does by itself, too.
+func TestSourceGivesUpWithTheClientsSettings(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	produce(t, producer(t, c.ListenAddrs()), "twitter", 0, "a")
+	asked := map[kmsg.Request]bool{}
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "twitter", Err: kerr.KafkaStorageError, Count: -1, When: func(r kmsg.Request) bool {
+		asked[r] = true
+		return len(asked) > 2 // not while it opens
+	}})
+	client := quick()
+	client.Consumer.Retry.Max = 4
+	var pauses []int
+	client.Consumer.Retry.BackoffFunc = func(retries int) time.Duration {
+		pauses = append(pauses, retries)
+		return time.Millisecond
+	}
+	r := open(t, kafka.Source(kafka.Config{Brokers: c.ListenAddrs(), Client: client}, "twitter"), source.Options{})
+	err := cutError(t, r)
+	require.ErrorContains(t, err, "kafka: read twitter/0 at offset 0: gave up after Client.Consumer.Retry.Max attempts, 4; set it to 0, no limit: ")
+	require.ErrorIs(t, err, sarama.ErrKafkaStorageError)
+	require.Equal(t, []int{1, 2, 3}, pauses)
 }
 
 func TestCommitsThatAreRefused(t *testing.T) {

@@ -39,6 +39,8 @@ type partition struct {
 	items []source.Item[Record] // that are moved together
 
 	down    bool      // an error came after the last record
+	why     error     // the last one
+	tries   int       // how often reading was begun since
 	failed  time.Time // when it came
 	ahead   time.Time // since when Kafka says that it ends before next
 	missing time.Time // since when it says that there is no such partition
@@ -67,14 +69,41 @@ func (p *partition) run(life context.Context) error {
 		case err != nil:
 			return errors.Unwrap(err)
 		}
+		pause, err := p.again()
+		if err != nil {
+			return err
+		}
 		select {
 		case <-life.Done():
 			return nil
-		case <-time.After(max(p.owner.session.config.Consumer.Retry.Backoff, leastPause)):
+		case <-time.After(pause):
 		}
 	}
 	p.up()
 	return nil
+}
+
+// again is how long to wait before reading is begun anew, as the client waits
+// between its attempts, or why to give up.
+func (p *partition) again() (time.Duration, error) {
+	retry := p.owner.session.config.Consumer.Retry
+	if p.tries++; retry.Max > 0 && p.tries >= retry.Max {
+		return 0, p.gaveUp()
+	}
+	pause := retry.Backoff
+	if retry.BackoffFunc != nil {
+		pause = retry.BackoffFunc(p.tries)
+	}
+	return max(pause, leastPause), nil
+}
+
+func (p *partition) gaveUp() error {
+	err := fmt.Errorf("kafka: read %v at offset %d: gave up after Client.Consumer.Retry.Max attempts, %d; set it to 0, no limit",
+		p.spot, p.next, p.owner.session.config.Consumer.Retry.Max)
+	if p.why != nil {
+		err = fmt.Errorf("%w: %w", err, plain(p.owner.session.told(p.why)))
+	}
+	return err
 }
 
 // advance goes on at an offset, and ends the partition if that is its end:
@@ -196,8 +225,7 @@ func (p *partition) stopped(last error, rest <-chan *sarama.ConsumerError) error
 	case errors.Is(last, sarama.ErrOffsetOutOfRange):
 		return p.outOfRange()
 	case errors.Is(last, sarama.ErrConsumerRetriesExhausted):
-		return final{fmt.Errorf("kafka: read %v at offset %d: gave up after Client.Consumer.Retry.Max attempts, %d; set it to 0, no limit",
-			p.spot, p.next, p.owner.session.config.Consumer.Retry.Max)}
+		return final{p.gaveUp()}
 	case last == nil:
 		last = errors.New("the client stopped reading")
 	}
@@ -214,7 +242,7 @@ func (p *partition) fail(err error) error {
 	}
 	p.owner.Retried()
 	p.owner.outages.begin(p.spot, p.next, p.owner.session.told(err))
-	p.down, p.failed = true, time.Now()
+	p.down, p.failed, p.why = true, time.Now(), err
 	return nil
 }
 
@@ -249,9 +277,9 @@ func (p *partition) gone(err error) error {
 
 // up notes that the partition can be read.
 func (p *partition) up() {
-	p.missing = time.Time{}
+	p.missing, p.tries = time.Time{}, 0
 	if p.down {
-		p.down = false
+		p.down, p.why = false, nil
 		p.owner.outages.end(p.spot)
 	}
 }
