@@ -47,21 +47,21 @@ func TestTopicThatIsDeletedStops(t *testing.T) {
 	for name, of := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := fake(t)
-			require.NoError(t, c.CreateTopic("other", 1, nil))
-			produce(t, producer(t, c.ListenAddrs()), "twitter", 0, numbered("a", 5)...)
+			b := startPuppet(t)
+			b.createTopic("other", nil)
+			produce(t, producer(t, b.addrs), "twitter", 0, numbered("a", 5)...)
 			client := quick()
 			client.Metadata.Retry.Max = 0
-			config := kafka.Config{Brokers: c.ListenAddrs(), Client: client, ConnectTimeout: time.Second}
+			config := kafka.Config{Brokers: b.addrs, Client: client, ConnectTimeout: time.Second}
 			topics := of(&config)
 			log, logger := newJournal()
 			r := open(t, kafka.Source(config, topics...), source.Options{Logger: logger})
 			read(t, r, 5)
-			require.NoError(t, c.DeleteTopic("twitter"))
+			b.deleteTopic("twitter")
 			log.await(t, "can't read")
 			began := time.Now()
 			err := cutError(t, r)
-			require.ErrorContains(t, err, `kafka: read twitter/0 at offset 5: topic "twitter" is no longer on `+c.ListenAddrs()[0])
+			require.ErrorContains(t, err, `kafka: read twitter/0 at offset 5: topic "twitter" is no longer on `+b.addrs[0])
 			require.ErrorContains(t, err, "it was deleted")
 			require.Less(t, time.Since(began), 5*time.Second)
 		})
@@ -91,19 +91,19 @@ func TestTopicThatIsUnknownForAMoment(t *testing.T) {
 // Of topics that match a pattern some come and some go.
 func TestTopicOfAPatternThatIsDeletedIsLeftOut(t *testing.T) {
 	t.Parallel()
-	c := fake(t)
-	require.NoError(t, c.CreateTopic("tweets.old", 1, nil))
-	require.NoError(t, c.CreateTopic("tweets.new", 1, nil))
-	p := producer(t, c.ListenAddrs())
+	b := startPuppet(t)
+	b.createTopic("tweets.old", nil)
+	b.createTopic("tweets.new", nil)
+	p := producer(t, b.addrs)
 	produce(t, p, "tweets.old", 0, "a", "b", "c", "d")
 	produce(t, p, "tweets.new", 0, "e")
 	client := quick()
 	client.Metadata.RefreshFrequency, client.Metadata.Retry.Max = 50*time.Millisecond, 0
 	log, logger := newJournal()
-	config := kafka.Config{Brokers: c.ListenAddrs(), Pattern: `tweets\..*`, Group: "tweets", Client: client, ConnectTimeout: 500 * time.Millisecond}
+	config := kafka.Config{Brokers: b.addrs, Pattern: `tweets\..*`, Group: "tweets", Client: client, ConnectTimeout: 500 * time.Millisecond}
 	r := open(t, kafka.Source(config), source.Options{Logger: logger, Prefetch: 1, MaxBatchBytes: 1}) // takes one of each ahead, and the client more
 	read(t, r, 2)
-	require.NoError(t, c.DeleteTopic("tweets.old"))
+	b.deleteTopic("tweets.old")
 	rest := 0
 	over := source.Range{}
 	for over.Partition == "" {
@@ -132,8 +132,8 @@ func TestTopicOfAPatternThatIsDeletedIsLeftOut(t *testing.T) {
 
 	produce(t, p, "tweets.new", 0, "f")
 	require.Equal(t, []string{"f"}, values(read(t, r, 1)), "the others are read on")
-	require.NoError(t, c.CreateTopic("tweets.old", 1, nil))
-	produce(t, producer(t, c.ListenAddrs()), "tweets.old", 0, "g")
+	b.createTopic("tweets.old", nil)
+	produce(t, producer(t, b.addrs), "tweets.old", 0, "g")
 	require.Equal(t, []string{"g"}, values(read(t, r, 1)), "another one of that name")
 }
 

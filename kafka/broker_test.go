@@ -78,10 +78,27 @@ func startReal(t testing.TB, topics map[string]int) *genuine {
 	b := &genuine{Link: realkafka.Lend(t), t: t}
 	b.admin = administer(t, b.Direct())
 	b.clear()
+	coordinate(t, b.Direct())
 	for topic, partitions := range topics {
 		require.NoError(t, b.Create(topic, partitions))
 	}
 	return b
+}
+
+// coordinate waits until a new cluster has coordinators, which it makes when the
+// first one asks for them.
+func coordinate(t testing.TB, addrs []string) {
+	t.Helper()
+	c := producer(t, addrs)
+	defer c.Close()
+	for kind, key := range []string{"a group", "a transactional id"} {
+		require.Eventually(t, func() bool {
+			ask := kmsg.NewPtrFindCoordinatorRequest()
+			ask.CoordinatorKey, ask.CoordinatorKeys, ask.CoordinatorType = key, []string{key}, int8(kind)
+			told, err := ask.RequestWith(context.Background(), c)
+			return err == nil && len(told.Coordinators) == 1 && told.Coordinators[0].ErrorCode == 0
+		}, 20*time.Second, 20*time.Millisecond, "no coordinator of %s", key)
+	}
 }
 
 // administer connects to a cluster until the end of the test.

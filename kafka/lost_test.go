@@ -2,14 +2,15 @@ package kafka_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/godstream/godstream/internal/realkafka"
 	"github.com/godstream/godstream/kafka"
 	"github.com/godstream/godstream/source"
 )
@@ -26,12 +27,11 @@ func fake(t *testing.T) *kfake.Cluster {
 
 func TestOffsetsGoneBeforeOpen(t *testing.T) {
 	t.Parallel()
-	c := fake(t)
-	p := producer(t, c.ListenAddrs())
-	produce(t, p, "twitter", 0, numbered("a", 8)...)
-	commit(t, c.ListenAddrs(), "behind", source.Range{Partition: "twitter/0", Until: 2})
-	commit(t, c.ListenAddrs(), "ahead", source.Range{Partition: "twitter/0", Until: 100})
-	require.NoError(t, c.DeleteRecords("twitter", 0, 5))
+	b := startPuppet(t)
+	produce(t, producer(t, b.addrs), "twitter", 0, numbered("a", 8)...)
+	commit(t, b.addrs, "behind", source.Range{Partition: "twitter/0", Until: 2})
+	commit(t, b.addrs, "ahead", source.Range{Partition: "twitter/0", Until: 100})
+	b.deleteRecords("twitter", 5)
 	rest := numbered("a", 8)[5:]
 
 	tests := map[string]struct {
@@ -62,7 +62,7 @@ func TestOffsetsGoneBeforeOpen(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			log, logger := newJournal()
-			test.config.Brokers = c.ListenAddrs()
+			test.config.Brokers = b.addrs
 			topics := []string{"twitter"}
 			if len(test.config.Ranges) > 0 {
 				topics = nil
@@ -103,18 +103,18 @@ func TestOffsetsGoneWhileReading(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := fake(t)
-			p := producer(t, c.ListenAddrs())
+			b := startPuppet(t)
+			p := producer(t, b.inside)
 			produce(t, p, "twitter", 0, "a0", "a1")
 			log, logger := newJournal()
-			r := open(t, kafka.Source(kafka.Config{Brokers: c.ListenAddrs(), Client: quick(), OnLost: test.policy}, "twitter"), source.Options{Logger: logger})
+			r := open(t, kafka.Source(kafka.Config{Brokers: b.addrs, Client: quick(), OnLost: test.policy}, "twitter"), source.Options{Logger: logger})
 			read(t, r, 2)
 
-			reopen := hold(c)
+			release := b.hold()
 			log.await(t, "can't read")
 			produce(t, p, "twitter", 0, numbered("b", 5)...)
-			require.NoError(t, c.DeleteRecords("twitter", 0, 5))
-			reopen()
+			b.deleteRecords("twitter", 5)
+			release()
 			if test.fails {
 				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 				defer cancel()
@@ -134,37 +134,48 @@ func TestOffsetsGoneWhileReading(t *testing.T) {
 	}
 }
 
-// hold makes every fetch of records fail until the function that it returns is
-// called.
-func hold(c *kfake.Cluster) (release func()) {
-	held := make(chan struct{})
-	c.ControlKey(1, func(kmsg.Request) (kmsg.Response, error, bool) {
-		select {
-		case <-held:
-			c.DropControl()
-			return nil, nil, false
-		default:
-			c.KeepControl()
-			return nil, errors.New("held"), true
+// Time takes records away as deleting them does. The embedded broker keeps them.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	realkafka.Need(t)
+	b := startPuppet(t)
+	produce(t, producer(t, b.addrs), "twitter", 0, numbered("a", 8)...)
+	commit(t, b.addrs, "behind", source.Range{Partition: "twitter/0", Until: 2})
+	config := kafka.Config{Brokers: b.addrs, Group: "behind"}
+	age := "1"
+	require.NoError(t, b.admin.IncrementalAlterConfig(sarama.TopicResource, "twitter",
+		map[string]sarama.IncrementalAlterConfigsEntry{"retention.ms": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &age}}, false))
+	var err error
+	for began := time.Now(); err == nil; {
+		require.Less(t, time.Since(began), 20*time.Second, "nothing expires")
+		<-time.After(50 * time.Millisecond)
+		var r source.Reader[kafka.Record]
+		if r, err = kafka.Source(config, "twitter").Open(context.Background(), source.Options{}); err == nil {
+			require.NoError(t, r.Close())
 		}
-	})
-	return func() { close(held) }
+	}
+	require.EqualError(t, err, "kafka: read twitter/0 at offset 2: Kafka has only 8 to 8, so 6 offsets are lost (retention?); to go on without them set Config.OnLost to kafka.SkipToEarliest or kafka.SkipToLatest")
+
+	config.OnLost = kafka.SkipToEarliest
+	log, logger := newJournal()
+	r := open(t, kafka.Source(config, "twitter"), source.Options{Logger: logger})
+	require.EqualValues(t, 6, r.Stats().Lost)
+	require.Contains(t, log.String(), "lost=6")
 }
 
 func TestTopicThatIsMadeAnewStops(t *testing.T) {
 	t.Parallel()
-	c := fake(t)
-	p := producer(t, c.ListenAddrs())
-	produce(t, p, "twitter", 0, numbered("a", 5)...)
+	b := startPuppet(t)
+	produce(t, producer(t, b.inside), "twitter", 0, numbered("a", 5)...)
 	log, logger := newJournal()
-	r := open(t, kafka.Source(kafka.Config{Brokers: c.ListenAddrs(), Client: quick(), OnLost: kafka.SkipToEarliest, ConnectTimeout: time.Second}, "twitter"),
+	r := open(t, kafka.Source(kafka.Config{Brokers: b.addrs, Client: quick(), OnLost: kafka.SkipToEarliest, ConnectTimeout: time.Second}, "twitter"),
 		source.Options{Logger: logger})
 	read(t, r, 5)
-	reopen := hold(c)
+	release := b.hold()
 	log.await(t, "can't read")
-	require.NoError(t, c.DeleteTopic("twitter"))
-	require.NoError(t, c.CreateTopic("twitter", 1, nil))
-	reopen()
+	b.deleteTopic("twitter")
+	b.createTopic("twitter", nil)
+	release()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	_, err := r.Cut(ctx, source.Request{Mode: source.Filled})

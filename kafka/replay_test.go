@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/godstream/godstream/internal/realkafka"
 	"github.com/godstream/godstream/kafka"
 	"github.com/godstream/godstream/source"
 )
@@ -100,43 +102,120 @@ func TestReplayDoesNotReadWhatArrivesMeanwhile(t *testing.T) {
 	require.Equal(t, []string{"a"}, values(got))
 }
 
-func TestReplayEndsInACompactedPartition(t *testing.T) {
+// Compaction leaves holes in batches and batches without a record, and takes
+// markers of transactions away. Wherever a range begins and ends, it does end.
+func TestRangesEndInACompactedPartition(t *testing.T) {
 	t.Parallel()
-	embeddedOnly(t)
-	c, err := kfake.NewCluster(kfake.NumBrokers(1))
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
-	require.NoError(t, c.CreateTopic("twitter", 1, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "0"}))
-	p := producer(t, c.ListenAddrs())
-	keyed := func(keys ...string) (batch []*kgo.Record) {
-		for _, k := range keys {
-			batch = append(batch, &kgo.Record{Topic: "twitter", Key: []byte(k), Value: []byte("of " + k), Timestamp: time.Now().Add(-time.Hour)})
-		}
-		return batch
+	tests := map[string]struct {
+		transactional bool
+		end           int64
+		want          map[int64]string // by offset
+	}{
+		"records": {
+			end: 9, want: map[int64]string{0: "z of 1", 4: "a of 2", 5: "c of 2", 6: "b of 3", 8: "d of 3"},
+		},
+		"transactions, one of which was aborted": {
+			transactional: true, end: 15, want: map[int64]string{0: "z of 1", 8: "a of 2", 9: "c of 2", 11: "b of 3", 13: "d of 3"},
+		},
 	}
-	for _, batch := range [][]*kgo.Record{keyed("a", "b", "c"), keyed("a", "c"), keyed("b", "d", "d")} {
-		require.NoError(t, p.ProduceSync(context.Background(), batch...).FirstErr())
-	}
-	c.Compact()
-
-	addrs := c.ListenAddrs()
-	all := func(r kafka.Range) ([]string, source.Range) {
-		t.Helper()
-		r.Topic = "twitter"
-		got, ranges := all(t, open(t, kafka.Source(kafka.Config{Brokers: addrs, Ranges: []kafka.Range{r}}), source.Options{}))
-		return values(got), ranges["twitter/0"]
-	}
-	whole, _ := all(kafka.Range{Until: 8})
-	require.Less(t, len(whole), 8, "something was compacted")
-	for from := range int64(8) { // wherever one begins and ends, it does end
-		t.Run(fmt.Sprint("from=", from), func(t *testing.T) {
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for until := from; until <= 8; until++ {
-				got, end := all(kafka.Range{From: from, Until: until})
-				require.Subset(t, whole, got)
-				require.Equal(t, source.Range{Partition: "twitter/0", From: from, Until: until}, end)
+			addrs := compacted(t, test.transactional, test.end)
+			for from := range test.end {
+				t.Run(fmt.Sprint("from=", from), func(t *testing.T) {
+					t.Parallel()
+					for until := from; until <= test.end; until++ {
+						want := map[int64]string{}
+						for offset, value := range test.want {
+							if from <= offset && offset < until {
+								want[offset] = value
+							}
+						}
+						got, end := rangeOf(t, addrs, from, until)
+						require.Equal(t, want, got, "until %d", until)
+						require.Equal(t, source.Range{Partition: "twitter/0", From: from, Until: until}, end)
+					}
+				})
 			}
 		})
+	}
+}
+
+// rangeOf reads a range of twitter/0: the values by offset, and the range that it was.
+func rangeOf(t testing.TB, addrs []string, from, until int64) (map[int64]string, source.Range) {
+	t.Helper()
+	c := kafka.Config{Brokers: addrs, Ranges: []kafka.Range{{Topic: "twitter", From: from, Until: until}}}
+	r, err := kafka.Source(c).Open(context.Background(), source.Options{})
+	require.NoError(t, err)
+	defer r.Close()
+	records, ranges := all(t, r)
+	got := map[int64]string{}
+	for _, r := range records {
+		got[r.Offset] = string(r.Value)
+	}
+	return got, ranges["twitter/0"]
+}
+
+// compacted gives a broker whose topic twitter had three batches of records, each a
+// transaction if that is asked for, with an aborted one in between, and was
+// compacted up to an offset.
+func compacted(t *testing.T, transactional bool, end int64) (addrs []string) {
+	t.Helper()
+	settings := map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "0"}
+	var b *puppet
+	compact := func() {}
+	if realkafka.Wanted(t) {
+		b = startPuppet(t)
+		b.deleteTopic("twitter")
+		// Each batch has a segment, for the last one is not compacted.
+		maps.Copy(settings, map[string]string{"segment.ms": "1", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0"})
+	} else {
+		c, err := kfake.NewCluster(kfake.NumBrokers(1))
+		require.NoError(t, err)
+		t.Cleanup(c.Close)
+		b = &puppet{t: t, addrs: c.ListenAddrs(), await: func(string, int) {}, admin: administer(t, c.ListenAddrs())}
+		compact = c.Compact
+	}
+	b.createTopic("twitter", settings)
+	at := time.Now().Add(-time.Hour)
+	store := func(how kgo.TransactionEndTry, batch string, keys ...string) {
+		var options []kgo.Opt
+		if transactional {
+			options = append(options, kgo.TransactionalID(fmt.Sprint("txn-", transactions.Add(1))))
+		}
+		p := producer(t, b.addrs, append(options, kgo.ProducerLinger(5*time.Millisecond))...)
+		defer p.Close()
+		if transactional {
+			require.NoError(t, p.BeginTransaction())
+		}
+		at = at.Add(time.Minute)
+		var records []*kgo.Record
+		for _, k := range keys {
+			records = append(records, &kgo.Record{Topic: "twitter", Key: []byte(k), Value: []byte(k + " of " + batch), Timestamp: at})
+		}
+		require.NoError(t, p.ProduceSync(context.Background(), records...).FirstErr())
+		if transactional {
+			require.NoError(t, p.EndTransaction(context.Background(), how))
+			require.NoError(t, settle(b.addrs, "twitter"))
+		}
+	}
+	store(kgo.TryCommit, "1", "z", "a", "b", "c")
+	if transactional {
+		store(kgo.TryAbort, "none", "a", "x")
+	}
+	store(kgo.TryCommit, "2", "a", "c")
+	store(kgo.TryCommit, "3", "b", "d", "d")
+	at = time.Now().Add(30 * time.Minute)
+	store(kgo.TryCommit, "4", "e") // begins a new segment
+	compact()
+	for began := time.Now(); ; {
+		got, _ := rangeOf(t, b.addrs, 0, end)
+		if len(got) == 5 {
+			return b.addrs
+		}
+		require.Less(t, time.Since(began), 20*time.Second, "it is not compacted: %v", got)
+		<-time.After(50 * time.Millisecond)
 	}
 }
 
