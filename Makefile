@@ -17,6 +17,7 @@ race: ## all tests under the race detector
 
 real: ## tests against a real Kafka, from Maven Central (needs Java 17 and Maven)
 	GODSTREAM_KAFKA=real go test -count 1 -p 1 ./internal/realkafka ./kafka
+	GODSTREAM_KAFKA=real go test -count 1 -run 'Kafka$$' ./internal/crashtest
 
 fuzz: ## each fuzz test for FUZZTIME (10s)
 	@for pkg in $$(go list ./...); do \
