@@ -1,9 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help test race real fuzz kills soak bench table ratios plots reading lint ci
+.PHONY: help test race real fuzz kills exact soak bench table ratios plots reading lint ci
 
 FUZZTIME ?= 10s
 KILLS ?= 1000
 PAIRS ?= 7
+TWEETS ?= 100000
+TWEETKILLS ?= 5
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## list the targets
@@ -29,7 +31,11 @@ fuzz: ## each fuzz test for FUZZTIME (10s)
 kills: ## kill programs KILLS (1000) times at random instants; GODSTREAM_SEED=… repeats one
 	GODSTREAM_KILLS=$(KILLS) go test -count 1 -v -timeout 2h -run TestKilledAtRandomInstants ./internal/crashtest
 
-soak: kills ## kills, and: fail every step of recovery, damage every byte of a checkpoint
+exact: ## kill a program TWEETKILLS (5) times, and real brokers, while it counts TWEETS (100000)
+	GODSTREAM_KAFKA=real GODSTREAM_TWEETS=$(TWEETS) GODSTREAM_KILLS=$(TWEETKILLS) go test -count 1 -v -timeout 2h -run 'TestTweets' ./internal/crashtest
+
+soak: kills ## kills, and: exact at length, fail every step of recovery, damage every byte of a checkpoint
+	$(MAKE) exact TWEETS=1000000 TWEETKILLS=30
 	SOAK=1 go test -timeout 30m ./internal/recovery
 
 bench: ## benchmarks beside their hand-written loops, for benchstat

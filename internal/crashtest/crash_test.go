@@ -3,6 +3,8 @@
 // checkpoint, as often as it takes, it must have written what one writes that
 // runs through.
 //
+// With GODSTREAM_KAFKA=real there are programs whose real brokers are killed too.
+//
 // The test binary is the program, too. GODSTREAM_KILLS is how many kills there
 // are to be at random instants, and GODSTREAM_SEED repeats their choices.
 package crashtest
@@ -10,6 +12,7 @@ package crashtest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -93,6 +96,14 @@ func (p *process) wait(t *testing.T, rest string) (killed, reached bool) {
 // end sends a signal after a time, and waits.
 func (p *process) end(t *testing.T, after time.Duration, signal os.Signal) (killed, reached bool) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), after)
+	defer cancel()
+	return p.endWhen(t, ctx.Done(), signal)
+}
+
+// endWhen sends a signal when c is closed, and waits.
+func (p *process) endWhen(t *testing.T, c <-chan struct{}, signal os.Signal) (killed, reached bool) {
+	t.Helper()
 	rest := make(chan string, 1)
 	go func() {
 		text, _ := io.ReadAll(p.lines)
@@ -101,7 +112,7 @@ func (p *process) end(t *testing.T, after time.Duration, signal os.Signal) (kill
 	var text string
 	select {
 	case text = <-rest:
-	case <-time.After(after):
+	case <-c:
 		require.NoError(t, p.cmd.Process.Signal(signal))
 		text = <-rest
 	}
@@ -306,14 +317,24 @@ func TestKilledAtEveryPlace(t *testing.T) {
 	}
 }
 
+// amount is a number from the environment.
+func amount(t *testing.T, variable string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err, variable)
+	return n
+}
+
 // howOften is how many kills there are to be, or as many as a slow machine can do
 // in a time, and what chooses their instants.
 func howOften(t *testing.T, kills int) (want int, budget time.Duration, rng *rand.Rand) {
-	want, budget = kills, 4*time.Second
-	if text := os.Getenv("GODSTREAM_KILLS"); text != "" {
-		n, err := strconv.Atoi(text)
-		require.NoError(t, err, "GODSTREAM_KILLS")
-		want, budget = n, 24*time.Hour
+	want, budget = amount(t, "GODSTREAM_KILLS", kills), 4*time.Second
+	if os.Getenv("GODSTREAM_KILLS") != "" {
+		budget = 24 * time.Hour
 	}
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("GODSTREAM_SEED"); text != "" {

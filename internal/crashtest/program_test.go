@@ -49,7 +49,7 @@ func tweets() (all []tweet) {
 
 // settings is how the program runs, which must not show in what it writes.
 type settings struct {
-	source     string // "function", "kafka", "live" or, with their broker in another process, "broker", "shared", "cooperative"
+	source     string // "function", "kafka", "live" or, with their broker in another process, "broker", "shared", "cooperative", "tweets", "files"
 	store      bool   // there is a checkpoint
 	partitions int
 	workers    int
@@ -104,6 +104,8 @@ func (s settings) run(ctx context.Context, dir string) error {
 			return s.live(lines), nil
 		case "broker":
 			return s.totals(os.Getenv("CRASHTEST_BROKER")), nil
+		case "tweets", "files":
+			return s.exactly(strings.Split(os.Getenv("CRASHTEST_BROKER"), ","), dir)
 		}
 		app := stream.New(stream.Config{Name: "crashtest", Interval: time.Second, Ticks: stream.Replay, Partitions: s.partitions, Workers: s.workers, SaveEvery: s.saveEvery})
 		var in stream.Stream[tweet]
