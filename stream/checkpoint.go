@@ -175,7 +175,13 @@ func (a *App) open(ctx context.Context, s checkpoint.Session) (*recovery.Journal
 	for _, s := range a.sources {
 		names = append(names, s.Name())
 	}
-	j, err := recovery.Open(ctx, s, recovery.Config{App: c.Name, Interval: c.Interval, SaveEvery: c.SaveEvery, Sources: names,
+	var sinks []string
+	for _, o := range a.program.Outputs {
+		if o.Exact {
+			sinks = append(sinks, o.Name)
+		}
+	}
+	j, err := recovery.Open(ctx, s, recovery.Config{App: c.Name, Interval: c.Interval, SaveEvery: c.SaveEvery, Sources: names, Sinks: sinks,
 		Drop: a.drop, Accept: a.accept, Unread: unread, Logger: c.Logger}, keepers)
 	if err != nil {
 		return nil, err

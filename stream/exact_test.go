@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/godstream/godstream/checkpoint"
 	"github.com/godstream/godstream/checkpoint/checkpointtest"
 	"github.com/godstream/godstream/sink"
 	"github.com/godstream/godstream/sink/sinktest"
@@ -240,3 +241,41 @@ func (c confused) Open(context.Context, sink.Options) (sink.Writer[int], error) 
 type confusedWriter struct{ *bookkeeper[int] }
 
 func (confusedWriter) Marker(context.Context) (sink.Marker, error) { panic("which one?") }
+
+// An output that has another name has no marker there, and would store a batch
+// again that was begun.
+func TestTransactionalSinkThatIsRenamed(t *testing.T) {
+	for name, kill := range map[string]int64{"after the first batch": 1, "later": 3} {
+		t.Run(name, func(t *testing.T) {
+			store := checkpointtest.NewFaulty(1)
+			l := &ledger[int]{fail: func(number int64) (bool, bool) { return false, number == kill }}
+			try := func(opts []checkpoint.Option, names ...string) error {
+				app, err := stream.GetOrCreate(store, func() (*stream.App, error) {
+					app := streamtest.New(stream.Config{Partitions: 1, SaveEvery: 1})
+					in := stream.From(app, source.Queue([]int{1}, []int{2}, []int{3}))
+					for _, name := range names {
+						stream.To(in, l, stream.Name(name))
+					}
+					stream.ForEach(in, func(int) error { return nil })
+					return app, nil
+				}, opts...)
+				if err != nil {
+					return err
+				}
+				return app.Run(t.Context())
+			}
+			require.ErrorIs(t, try(nil, "old"), errCrash)
+			stored := slices.Clone(l.entries)
+			require.Len(t, stored, int(kill), "the last one is stored, and its answer was lost")
+			require.ErrorContains(t, try(nil, "new"), `the transactional output "old" is gone and "new" is new; if that is the same one, give it its name back with stream.Name, or it may store a batch twice; if it is another, give the one that is gone up with checkpoint.Drop("old")`)
+			require.Equal(t, stored, l.entries, "nothing was written")
+			l.fail = func(int64) (bool, bool) { return false, false }
+			require.NoError(t, try(nil, "old"))
+			require.Len(t, l.entries, 3)
+
+			l.marker = sink.Marker{} // the new one's
+			require.NoError(t, try([]checkpoint.Option{checkpoint.Drop("old")}, "new"))
+			require.NoError(t, try(nil), "one that is gone, and none that is new")
+		})
+	}
+}

@@ -57,7 +57,8 @@ type Config struct {
 	Interval  time.Duration
 	SaveEvery time.Duration
 	Sources   []string // names
-	Drop      []string // operators and sources whose data is given up
+	Sinks     []string // names of transactional outputs
+	Drop      []string // operators, sources and transactional outputs that are given up
 	Accept    []string // operators whose types may have lost fields
 	Unread    []string // operators that are declared and do not run
 	Logger    *slog.Logger
@@ -297,6 +298,7 @@ func (j *Journal) compare() error {
 		j.Dropped = append(j.Dropped, s.Name)
 		return true
 	})
+	faults = append(faults, j.compareSinks())
 	for i := range j.Pending { // as they will run
 		j.Pending[i].Sources = slices.DeleteFunc(j.Pending[i].Sources, func(s SourceEntry) bool { return !slices.Contains(j.Kept, s.Name) })
 	}
@@ -463,6 +465,31 @@ func (j *Journal) Log(ctx context.Context, e Entry) error {
 
 // ID tells the checkpoint from any other.
 func (j *Journal) ID() string { return j.newest.ID }
+
+// compareSinks says whether a transactional output may have been renamed: then
+// what was begun would be stored under the new name too. It notes those that are
+// new, also for a program that is killed before anything is stored.
+func (j *Journal) compareSinks() error {
+	var gone, added []string
+	for _, s := range j.newest.Sinks {
+		if !slices.Contains(j.config.Sinks, s.Name) {
+			gone = append(gone, s.Name)
+		}
+	}
+	for _, name := range j.config.Sinks {
+		if !slices.ContainsFunc(j.newest.Sinks, func(s SinkState) bool { return s.Name == name }) {
+			added = append(added, name)
+		}
+	}
+	if len(gone) > 0 && len(added) > 0 {
+		return fmt.Errorf("the transactional output %q is gone and %q is new; if that is the same one, give it its name back with stream.Name, or it may store a batch twice; if it is another, give the one that is gone up with checkpoint.Drop(%q)",
+			gone[0], added[0], gone[0])
+	}
+	for _, name := range added {
+		j.newest.Sinks = append(j.newest.Sinks, SinkState{Name: name})
+	}
+	return nil
+}
 
 // Stored is which batch each transactional sink had last.
 func (j *Journal) Stored() map[string]int64 {
