@@ -26,10 +26,10 @@ import (
 //
 // GODSTREAM_TWEETS is how many tweets there are. Up to half as many brokers end as
 // programs are killed.
-func TestTweetsFromKafkaToKafka(t *testing.T) { exactlyOnce(t, "tweets") }
+func TestTweetsOfATopicOnce(t *testing.T) { exactlyOnce(t, "tweets") }
 
 // The same tweets come in files, which are moved into a directory.
-func TestTweetsFromFilesToKafka(t *testing.T) { exactlyOnce(t, "files") }
+func TestTweetsOfFilesOnce(t *testing.T) { exactlyOnce(t, "files") }
 
 const (
 	rate = 4000 // tweets a second
