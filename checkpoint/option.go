@@ -6,8 +6,10 @@ type Option struct {
 	drop, accept string
 }
 
-// Drop gives up what an operator or source of this name kept. Without it, a
-// program that has no operator of that name is refused.
+// Drop gives up what an operator or source of this name kept, or that a
+// transactional output of this name has batches. Without it, a program that has no
+// operator of that name is refused, and so is one in which another output may be
+// this one under a new name.
 func Drop(name string) Option { return Option{drop: name} }
 
 // AcceptLoss takes over what the operator of this name kept although its types

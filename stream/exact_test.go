@@ -276,6 +276,14 @@ func TestTransactionalSinkThatIsRenamed(t *testing.T) {
 			l.marker = sink.Marker{} // the new one's
 			require.NoError(t, try([]checkpoint.Option{checkpoint.Drop("old")}, "new"))
 			require.NoError(t, try(nil), "one that is gone, and none that is new")
+
+			l.marker = sink.Marker{}
+			drop := []checkpoint.Option{checkpoint.Drop("new")}
+			require.NoError(t, try(drop, "old"), "and back")
+			l.marker = sink.Marker{}
+			require.NoError(t, try(drop, "old", "new"), "it is dropped once")
+			require.NoError(t, try(drop, "old"))
+			require.NoError(t, try(drop, "old", "other"), "and when it is gone again")
 		})
 	}
 }

@@ -292,7 +292,7 @@ func (j *Journal) compare() error {
 		}
 	}
 	j.newest.Sinks = slices.DeleteFunc(slices.Clone(was.Sinks), func(s SinkState) bool {
-		if !drop(s.Name, false) {
+		if !drop(s.Name, !slices.Contains(c.Sinks, s.Name)) {
 			return false
 		}
 		j.Dropped = append(j.Dropped, s.Name)
