@@ -156,6 +156,54 @@ func TestCommitsThatAreRefused(t *testing.T) {
 	}
 }
 
+// gone makes the next lookup of a coordinator name a broker that is not there any
+// more, as others do until they notice.
+func gone(t *testing.T, c *kfake.Cluster) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	at := l.Addr().(*net.TCPAddr)
+	require.NoError(t, l.Close())
+	c.ControlKey(int16(kmsg.FindCoordinator), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		answer := r.ResponseKind().(*kmsg.FindCoordinatorResponse)
+		answer.NodeID, answer.Host, answer.Port = 9, at.IP.String(), int32(at.Port)
+		return answer, nil, true
+	})
+}
+
+// A coordinator that is gone is looked for among those that are there.
+func TestCoordinatorThatIsGone(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(t *testing.T, c *kfake.Cluster){
+		"when it is asked where to begin": func(t *testing.T, c *kfake.Cluster) {
+			commit(t, c.ListenAddrs(), "tweets", source.Range{Partition: "twitter/0", Until: 1})
+			gone(t, c)
+			r := open(t, kafka.Source(kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Client: quick()}, "twitter"), source.Options{})
+			require.Equal(t, []string{"b"}, values(read(t, r, 1)))
+		},
+		"when it is told how far": func(t *testing.T, c *kfake.Cluster) {
+			log, logger := newJournal()
+			r := open(t, kafka.Source(kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Start: kafka.Earliest, Client: quick()}, "twitter"), source.Options{Logger: logger})
+			gone(t, c)
+			require.NoError(t, r.Commit(context.Background(), []source.Range{{Partition: "twitter/0", Until: 1}}))
+			log.await(t, "can't commit")
+			log.await(t, "committing offsets again")
+		},
+		"when it is asked which batch is stored": func(t *testing.T, c *kfake.Cluster) {
+			gone(t, c)
+			w, _ := openExact(t, exactly(c.ListenAddrs(), "twitter"), textMessages)
+			require.NoError(t, w.Write(context.Background(), numberedBatch(1, []string{"c"})))
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := fake(t)
+			produce(t, producer(t, c.ListenAddrs()), "twitter", 0, "a", "b")
+			test(t, c)
+		})
+	}
+}
+
 // stubborn is a dialer that can't be interrupted.
 type stubborn struct {
 	calls atomic.Int64

@@ -305,6 +305,7 @@ func (s *session) committed(ctx context.Context, group string, of []spot, stable
 		resp, err := coordinator.FetchOffset(req)
 		if err != nil {
 			_ = coordinator.Close()
+			s.forgetCoordinator(group, err)
 			return fault(err)
 		}
 		switch err := resp.GroupError(); err {
@@ -357,6 +358,7 @@ func (s *session) commit(as groupMember, offsets map[spot]int64) error {
 	resp, err := side.CommitOffset(req)
 	if err != nil {
 		_ = side.Close()
+		s.forgetCoordinator(group, err)
 		return err
 	}
 	for topic, partitions := range resp.Errors {
@@ -373,9 +375,11 @@ func (s *session) commit(as groupMember, offsets map[spot]int64) error {
 	return nil
 }
 
-// forgetCoordinator finds the coordinator anew if err says that it has moved.
-func (s *session) forgetCoordinator(group string, err sarama.KError) {
-	if err == sarama.ErrNotCoordinatorForConsumer || err == sarama.ErrConsumerCoordinatorNotAvailable {
+// forgetCoordinator finds the coordinator anew if err says that it has moved, or
+// that it does not answer.
+func (s *session) forgetCoordinator(group string, err error) {
+	var said sarama.KError
+	if !errors.As(err, &said) || said == sarama.ErrNotCoordinatorForConsumer || said == sarama.ErrConsumerCoordinatorNotAvailable {
 		_ = s.client.RefreshCoordinator(group) // the next attempt tells
 	}
 }

@@ -561,17 +561,23 @@ func (w *writer[T]) refused(e *sarama.ProducerError) error {
 
 // late explains why a batch was given up. Why is what went wrong last, or nil.
 func (w *writer[T]) late(ctx context.Context, why *error) error {
-	err := fmt.Errorf("kafka: write to %s: %w", w.config.Topic, context.Cause(ctx))
-	if context.Cause(ctx) == errNoAnswer {
-		err = fmt.Errorf("%w within %v", err, w.config.WriteTimeout)
-		if why == nil && w.link != nil {
-			if last := w.link.session.dialer.failure(); last != nil {
-				why = &last
-			}
+	if cause := context.Cause(ctx); cause != errNoAnswer {
+		return fmt.Errorf("kafka: write to %s: %w", w.config.Topic, cause)
+	}
+	if why == nil && w.link != nil {
+		if last := w.link.session.dialer.failure(); last != nil {
+			why = &last
 		}
-		if why != nil {
-			err = fmt.Errorf("%w: %w", err, plain(*why))
-		}
+	}
+	err := fmt.Errorf("kafka: write to %s: %w within %v", w.config.Topic, errNoAnswer, w.config.WriteTimeout)
+	if w.id != "" {
+		err = fmt.Errorf("kafka: write to %s: the transaction would outlast its timeout, WriteTimeout, %v", w.config.Topic, w.config.WriteTimeout)
+	}
+	switch {
+	case why != nil:
+		err = fmt.Errorf("%w: %w", err, plain(*why))
+	case w.id != "":
+		err = fmt.Errorf("%w; raise that, or make batches smaller", err)
 	}
 	return err
 }

@@ -368,11 +368,11 @@ func TestSinkFailsWhenABrokerIsMute(t *testing.T) {
 	t.Parallel()
 	b := start(t, map[string]int{"out": 1})
 	var w wire
-	out := openSink(t, kafka.SinkConfig{Brokers: b.Addrs(), Topic: "out", WriteTimeout: 200 * time.Millisecond, Client: w.through()}, textMessages)
+	out := openSink(t, kafka.SinkConfig{Brokers: b.Addrs(), Topic: "out", WriteTimeout: 500 * time.Millisecond, Client: w.through()}, textMessages)
 	w.mute.Store(true)
 	for range 2 {
 		began := time.Now()
-		require.ErrorContains(t, out.Write(context.Background(), noon([]string{"a"})), "no answer within 200ms")
+		require.ErrorContains(t, out.Write(context.Background(), noon([]string{"a"})), "no answer within 500ms")
 		require.Less(t, time.Since(began), 5*time.Second)
 	}
 	w.mute.Store(false)

@@ -341,7 +341,7 @@ func TestTransactionThatTakesTooLong(t *testing.T) {
 		<-time.After(c.WriteTimeout) // the user's function is slow
 		return kafka.Message{Value: []byte(s)}, nil
 	})
-	require.ErrorContains(t, w.Write(context.Background(), numberedBatch(1, []string{"a"})), "kafka: write to out: no answer within 500ms")
+	require.ErrorContains(t, w.Write(context.Background(), numberedBatch(1, []string{"a"})), "kafka: write to out: the transaction would outlast its timeout, WriteTimeout, 500ms; raise that, or make batches smaller")
 	_, number := openExact(t, exactly(b.Addrs(), "out"), textMessages)
 	require.Zero(t, number)
 	requireStored(t, b.Addrs(), "out", []string{}...)
