@@ -21,7 +21,7 @@ import (
 // cutError is the error with which a source stops.
 func cutError(t *testing.T, r source.Reader[kafka.Record]) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for {
 		s, err := r.Cut(ctx, source.Request{Mode: source.Filled, MaxBytes: 1})

@@ -97,7 +97,7 @@ func coordinate(t testing.TB, addrs []string) {
 			ask.CoordinatorKey, ask.CoordinatorKeys, ask.CoordinatorType = key, []string{key}, int8(kind)
 			told, err := ask.RequestWith(context.Background(), c)
 			return err == nil && len(told.Coordinators) == 1 && told.Coordinators[0].ErrorCode == 0
-		}, 20*time.Second, 20*time.Millisecond, "no coordinator of %s", key)
+		}, 30*time.Second, 20*time.Millisecond, "no coordinator of %s", key)
 	}
 }
 
@@ -168,7 +168,7 @@ func (b *genuine) await(topic string, partitions int) {
 			}
 		}
 		return led == partitions && (partitions > 0 || told[0].Err == sarama.ErrUnknownTopicOrPartition)
-	}, 10*time.Second, 10*time.Millisecond, "topic %s should have %d partitions", topic, partitions)
+	}, 30*time.Second, 10*time.Millisecond, "topic %s should have %d partitions", topic, partitions)
 }
 
 func (b *genuine) Create(topic string, partitions int) error {
@@ -209,7 +209,7 @@ func settle(addrs []string, topic string) error {
 		return err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for {
 		all, err := ends(ctx, c, topic, 0)

@@ -74,7 +74,7 @@ func open(t testing.TB, s source.Source[kafka.Record], o source.Options) source.
 // read takes n records, waiting for them.
 func read(t testing.TB, r source.Reader[kafka.Record], n int) []kafka.Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var got []kafka.Record
 	for len(got) < n {
@@ -91,7 +91,7 @@ func read(t testing.TB, r source.Reader[kafka.Record], n int) []kafka.Record {
 // all takes everything until the end, and the range that each partition had.
 func all(t testing.TB, r source.Reader[kafka.Record]) ([]kafka.Record, map[string]source.Range) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var got []kafka.Record
 	ranges := map[string]source.Range{}
@@ -170,7 +170,7 @@ func (j *journal) wait(limit time.Duration) {
 // await waits until text was logged.
 func (j *journal) await(t testing.TB, text string) {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	for !strings.Contains(j.String(), text) {
 		select {
 		case <-j.news:

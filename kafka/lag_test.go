@@ -16,7 +16,7 @@ import (
 // awaitLag waits until the reader says that it is so far behind.
 func awaitLag(t *testing.T, r source.Reader[kafka.Record], want int64) {
 	t.Helper()
-	require.Eventually(t, func() bool { return r.Stats().Lag == want }, 10*time.Second, 10*time.Millisecond, "lag %d", want)
+	require.Eventually(t, func() bool { return r.Stats().Lag == want }, 30*time.Second, 10*time.Millisecond, "lag %d", want)
 }
 
 func TestLagIsKnownFromTheStart(t *testing.T) {

@@ -116,7 +116,7 @@ func TestOffsetsGoneWhileReading(t *testing.T) {
 			b.deleteRecords("twitter", 5)
 			release()
 			if test.fails {
-				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 				defer cancel()
 				_, err := r.Cut(ctx, source.Request{Mode: source.Filled})
 				var gone *kafka.OutOfRangeError
@@ -176,7 +176,7 @@ func TestTopicThatIsMadeAnewStops(t *testing.T) {
 	b.deleteTopic("twitter")
 	b.createTopic("twitter", nil)
 	release()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_, err := r.Cut(ctx, source.Request{Mode: source.Filled})
 	var gone *kafka.OutOfRangeError
@@ -201,7 +201,7 @@ func TestRecordThatTheClientWouldPassOverStops(t *testing.T) {
 		return resp, nil, true
 	})
 	r := open(t, kafka.Source(kafka.Config{Brokers: c.ListenAddrs(), Client: client}, "twitter"), source.Options{})
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_, err := r.Cut(ctx, source.Request{Mode: source.Filled})
 	require.ErrorContains(t, err, "kafka: read twitter/0 after offset -1: message is larger than Consumer.Fetch.Max (50 bytes)")

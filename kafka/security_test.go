@@ -538,7 +538,7 @@ func TestLoginThatIsTakenAwayWhileReading(t *testing.T) {
 			require.Eventually(t, func() bool {
 				w.swallow.Store(true)
 				return strings.Contains(log.String(), what) && strings.Contains(log.String(), "log in at "+c.ListenAddrs()[0]+" "+refused)
-			}, 10*time.Second, 10*time.Millisecond)
+			}, 30*time.Second, 10*time.Millisecond)
 			w.swallow.Store(false)
 			valid.Store(true)
 			log.await(t, again)

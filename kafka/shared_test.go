@@ -39,7 +39,7 @@ func together(t testing.TB, addrs []string, change func(*kafka.Config)) source.R
 // cutUntil cuts until the slices have been what is asked for.
 func cutUntil(t testing.TB, r source.Reader[kafka.Record], enough func([]source.Part[kafka.Record]) bool) (parts []source.Part[kafka.Record]) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for !enough(parts) {
 		s, err := r.Cut(ctx, source.Request{Mode: source.Filled, MaxBytes: 1})
@@ -106,7 +106,7 @@ func TestPartitionsAreSharedAndMove(t *testing.T) {
 				})
 			}
 			// Once the second has two of them, the first has the others.
-			require.Eventually(t, func() bool { return len(assigned(t, b.Addrs(), "tweets")) == 2 }, 10*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return len(assigned(t, b.Addrs(), "tweets")) == 2 }, 30*time.Second, 10*time.Millisecond)
 			for i := range int32(4) {
 				produce(t, p, "twitter", i, fmt.Sprint("b", i), fmt.Sprint("c", i))
 			}
@@ -149,7 +149,7 @@ func assigned(t testing.TB, addrs []string, group string) (n []int) {
 // joined waits until as many members have partitions.
 func joined(t testing.TB, addrs []string, members int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return len(assigned(t, addrs, "tweets")) == members }, 15*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(assigned(t, addrs, "tweets")) == members }, 30*time.Second, 10*time.Millisecond)
 }
 
 // offsetOf is the offset that a group has committed for partition 0 of twitter.
@@ -202,7 +202,7 @@ func TestBatchThatOutlastsTheRebalanceIsRevoked(t *testing.T) {
 	second := together(t, b.Addrs(), short)
 	select {
 	case <-first.(source.Sharer).Revoked():
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("not revoked")
 	}
 	_, err := first.Cut(t.Context(), source.Request{})
@@ -226,7 +226,7 @@ func TestMemberThatWasThoughtDeadIsRevoked(t *testing.T) {
 		parts := cutUntil(t, r, func(p []source.Part[kafka.Record]) bool { return len(recordsOf(p)) == 1 })
 		if !inHand {
 			require.NoError(t, r.Commit(t.Context(), rangesOf(parts)))
-			require.Eventually(t, func() bool { return offsetOf(t, b.Addrs(), "tweets") == 1 }, 10*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return offsetOf(t, b.Addrs(), "tweets") == 1 }, 30*time.Second, 10*time.Millisecond)
 		}
 		kick(t, b.Addrs(), "tweets")
 		if !inHand {
@@ -272,7 +272,7 @@ func TestSharedPartitionsThatAreAddedLater(t *testing.T) {
 	require.NoError(t, err)
 	defer admin.Close()
 	require.NoError(t, admin.CreatePartitions("twitter", 3, nil, false))
-	require.Eventually(t, func() bool { return slices.Equal(assigned(t, b.Addrs(), "tweets"), []int{3}) }, 15*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return slices.Equal(assigned(t, b.Addrs(), "tweets"), []int{3}) }, 30*time.Second, 10*time.Millisecond)
 	for i := range int32(3) {
 		produce(t, p, "twitter", i, fmt.Sprint("a", i))
 	}
@@ -301,7 +301,7 @@ func TestTwoMembersOfOneName(t *testing.T) {
 	one := together(t, b.Addrs(), name)
 	joined(t, b.Addrs(), 1)
 	together(t, b.Addrs(), name)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var err error
 	for err == nil {

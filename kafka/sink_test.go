@@ -34,7 +34,7 @@ var textMessages = kafka.Values(func(dst []byte, s string) ([]byte, error) { ret
 
 // stored is everything in a topic, partition by partition.
 func stored(addrs []string, topic string) ([]kafka.Record, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := settle(addrs, topic); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func committed(addrs []string, topic string) (values []string, _ error) {
 		return nil, err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := settle(addrs, topic); err != nil {
 		return nil, err

@@ -173,13 +173,13 @@ func TestTransactionWhereAnswersAreLost(t *testing.T) {
 
 func lost(t *testing.T, addrs []string, topic string, mute bool) {
 	var want []string
-	unknown, batch := 0, int64(0)
+	limit, unknown, batch := time.Second, 0, int64(0)
 	for answers := int64(1); answers <= 6; answers++ { // a batch needs five
 		var wire wire
 		c := exactly(addrs, topic)
 		c.Client = wire.through()
 		if mute {
-			c.WriteTimeout = time.Second
+			c.WriteTimeout = limit
 		}
 		w, number := openExact(t, c, textMessages)
 		require.Equal(t, batch, number)
@@ -204,9 +204,10 @@ func lost(t *testing.T, addrs []string, topic string, mute bool) {
 			require.NoError(t, w.Close())
 		}
 		requireStored(t, addrs, topic, want...)
-	}
-	if mute {
-		require.Positive(t, unknown, "no batch was stored whose Write failed")
+		if mute && answers == 6 && unknown == 0 { // busy machines need longer
+			limit, answers = 2*limit, 0
+			require.Less(t, limit, 30*time.Second, "no batch was stored whose Write failed")
+		}
 	}
 }
 

@@ -122,7 +122,7 @@ func eventually(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	for !so() {
 		select {
 		case <-tick.C:

@@ -353,7 +353,7 @@ func TestKilledAtRandomInstants(t *testing.T) {
 	want, budget, rng := howOften(t, 40)
 	begin := time.Now()
 	kills, stops, late, runs := 0, 0, 0, 0
-	for kills < want && time.Since(begin) < budget {
+	for kills < want && (time.Since(begin) < budget || kills == 0) { // a busy machine may be late with each
 		source := []string{"function", "live", "kafka", "live"}[runs%4]
 		dir, err := os.MkdirTemp("", "crashtest-")
 		require.NoError(t, err)
@@ -398,7 +398,6 @@ func TestKilledAtRandomInstants(t *testing.T) {
 		}()
 	}
 	t.Logf("%d kills between the first word and the last, %d gentle stops, %d kills that came after the last word, in %d programs and %v", kills, stops, late, runs, time.Since(begin).Round(time.Second))
-	require.Positive(t, kills)
 }
 
 // Of two processes on one checkpoint, the second is told which the first is.

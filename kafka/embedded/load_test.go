@@ -26,7 +26,7 @@ func stored(t *testing.T, b *embedded.Broker, topic string, n int64) []*kgo.Reco
 		kgo.FetchMaxBytes(100<<20), kgo.BrokerMaxReadBytes(200<<20), kgo.FetchMaxWait(100*time.Millisecond))
 	require.NoError(t, err)
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var got []*kgo.Record
 	for int64(len(got)) < n {
