@@ -106,10 +106,10 @@ func (m *member) join(ctx context.Context, topics []string, owned []spot) (d dis
 			return d, context.Cause(ctx)
 		case errors.Is(err, sarama.ErrMemberIdRequired): // it is known now
 		case errors.Is(err, sarama.ErrUnknownMemberId), errors.Is(err, sarama.ErrIllegalGeneration):
-			m.be("", sarama.GroupGenerationUndefined)
-			if len(owned) > 0 {
+			if len(owned) > 0 { // still as whom it was, or who holds could store what Kafka would have refused
 				return d, errLost
 			}
+			m.be("", sarama.GroupGenerationUndefined)
 		case errors.Is(err, sarama.ErrRebalanceInProgress):
 			pause = leastPause
 		case passes(err):

@@ -71,6 +71,7 @@ func (r *sharedReader) run(life context.Context) error {
 			if err := r.lost(); err != nil {
 				return err
 			}
+			r.member.forget(life)
 			continue
 		}
 		if err != nil {

@@ -1,0 +1,38 @@
+package kafka_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/godstream/godstream/kafka"
+	"github.com/godstream/godstream/source"
+)
+
+func cooperative(c *kafka.Config) { c.Cooperative = true }
+
+// A transaction without the name of a member is one that Kafka does not refuse,
+// whoever has the partitions.
+func TestNobodyHoldsAfterTheGroupHasGoneOn(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	produce(t, producer(t, c.ListenAddrs()), "twitter", 0, "a")
+	r := together(t, c.ListenAddrs(), cooperative)
+	cutUntil(t, r, func(p []source.Part[kafka.Record]) bool { return len(recordsOf(p)) == 1 })
+	// It joins again with its batch in hand, and is told that it has been away.
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: "tweets", Err: kerr.UnknownMemberID})
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: "tweets", Err: kerr.RebalanceInProgress})
+	for {
+		claim, release, err := r.(source.Sharer).Hold(t.Context())
+		if err != nil {
+			require.ErrorIs(t, err, source.ErrRevoked)
+			break
+		}
+		release()
+		require.NotEmpty(t, claim.Member)
+		require.Positive(t, claim.Generation)
+	}
+}
