@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -35,4 +36,17 @@ func TestNobodyHoldsAfterTheGroupHasGoneOn(t *testing.T) {
 		require.NotEmpty(t, claim.Member)
 		require.Positive(t, claim.Generation)
 	}
+}
+
+// Each may have a fetch on its way that waits for records.
+func TestManyPartitionsAreGivenUpAtOnce(t *testing.T) {
+	t.Parallel()
+	b := start(t, map[string]int{"twitter": 60})
+	log, logger := newJournal()
+	open(t, kafka.Source(kafka.Config{Brokers: b.Addrs(), Group: "tweets", Shared: true, Client: lively()}, "twitter"), source.Options{Logger: logger})
+	log.await(t, "partitions taken")
+	begin := time.Now()
+	together(t, b.Addrs(), nil)
+	log.await(t, "partitions given up")
+	require.Less(t, time.Since(begin), 4*time.Second)
 }

@@ -283,11 +283,12 @@ func (r *sharedReader) giveUp(p *pulse, gone []spot) error {
 // drop stops reading partitions. It returns up to where they were cut.
 func (r *sharedReader) drop(gone []spot) (cut map[spot]int64) {
 	cut = map[spot]int64{}
+	for _, at := range gone { // all of them before waiting, for each may have a fetch on its way
+		r.claims[at].end()
+		cut[at] = r.claims[at].part.feed.Drop()
+	}
 	for _, at := range gone {
-		c := r.claims[at]
-		c.end()
-		cut[at] = c.part.feed.Drop()
-		<-c.done
+		<-r.claims[at].done
 		delete(r.claims, at)
 		r.outages.end(at)
 	}
