@@ -155,9 +155,10 @@ func (m *member) attempt(topics []string, owned []spot) (d distribution, err err
 			return d, final{err}
 		}
 	}
-	joined, err := coordinator.JoinGroup(req)
+	apart := m.session.beside(coordinator.Addr(), " join") // what is ours already is read on meanwhile
+	joined, err := apart.JoinGroup(req)
 	if err != nil {
-		_ = coordinator.Close()
+		_ = apart.Close()
 		return d, err
 	}
 	if joined.Err == sarama.ErrMemberIdRequired || joined.Err == sarama.ErrNoError {
@@ -182,9 +183,9 @@ func (m *member) attempt(topics []string, owned []spot) (d distribution, err err
 			return d, err
 		}
 	}
-	synced, err := coordinator.SyncGroup(sync)
+	synced, err := apart.SyncGroup(sync)
 	if err != nil {
-		_ = coordinator.Close()
+		_ = apart.Close()
 		return d, err
 	}
 	if synced.Err != sarama.ErrNoError {
@@ -333,7 +334,7 @@ func (m *member) tell() error {
 	if err != nil {
 		return err
 	}
-	as, side := m.now.Load(), m.session.side(coordinator.Addr()) // JoinGroup may occupy the other for a minute
+	as, side := m.now.Load(), m.session.side(coordinator.Addr())
 	resp, err := side.Heartbeat(&sarama.HeartbeatRequest{Version: 4, GroupId: m.group, MemberId: as.id, GroupInstanceId: as.instance, GenerationId: as.generation})
 	if err != nil {
 		_ = side.Close()

@@ -50,3 +50,25 @@ func TestManyPartitionsAreGivenUpAtOnce(t *testing.T) {
 	log.await(t, "partitions given up")
 	require.Less(t, time.Since(begin), 4*time.Second)
 }
+
+// Brokers answer what comes by one connection in order, and JoinGroup when all
+// members have joined.
+func TestCooperativeMemberReadsWhileItJoins(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	p := producer(t, c.ListenAddrs())
+	produce(t, p, "twitter", 0, "a")
+	r := together(t, c.ListenAddrs(), cooperative)
+	read(t, r, 1)
+	joining, others := make(chan struct{}), make(chan struct{})
+	c.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		close(joining)
+		c.SleepControl(func() { <-others })
+		return nil, nil, false
+	})
+	defer close(others)
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: "tweets", Err: kerr.RebalanceInProgress})
+	<-joining
+	produce(t, p, "twitter", 0, "b")
+	require.Equal(t, []string{"b"}, values(read(t, r, 1)))
+}

@@ -28,7 +28,7 @@ type session struct {
 	timeout time.Duration
 
 	mu    sync.Mutex
-	sides map[string]*sarama.Broker // by address
+	sides map[string]*sarama.Broker // by address and what for
 
 	stop func() bool // keeps the end of Open's context from breaking the connections
 }
@@ -87,13 +87,17 @@ func (s *session) close() {
 
 // side returns a connection beside the client's own one to that broker, which
 // a fetch occupies nearly all the time, waiting for records.
-func (s *session) side(addr string) *sarama.Broker {
+func (s *session) side(addr string) *sarama.Broker { return s.beside(addr, "") }
+
+// beside returns one for requests that may take long, and would keep waiting what
+// is sent after them.
+func (s *session) beside(addr, requests string) *sarama.Broker {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.sides[addr]
+	b := s.sides[addr+requests]
 	if b == nil {
 		b = sarama.NewBroker(addr)
-		s.sides[addr] = b
+		s.sides[addr+requests] = b
 	}
 	_ = b.Open(s.config) // fails if it is open; a request tells what else went wrong
 	return b
