@@ -155,7 +155,9 @@ func (m *member) attempt(topics []string, owned []spot) (d distribution, err err
 			return d, final{err}
 		}
 	}
-	apart := m.session.beside(coordinator.Addr(), " join") // what is ours already is read on meanwhile
+	patient := *m.session.config
+	patient.Net.ReadTimeout += patient.Consumer.Group.Rebalance.Timeout // so long the others may take
+	apart := m.session.beside(coordinator.Addr(), " join", &patient)    // what is ours already is read on meanwhile
 	joined, err := apart.JoinGroup(req)
 	if err != nil {
 		_ = apart.Close()

@@ -72,3 +72,18 @@ func TestCooperativeMemberReadsWhileItJoins(t *testing.T) {
 	produce(t, p, "twitter", 0, "b")
 	require.Equal(t, []string{"b"}, values(read(t, r, 1)))
 }
+
+func TestOthersMayTakeLongerToJoinThanAnAnswer(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	c.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.SleepControl(func() { time.Sleep(time.Second) })
+		return nil, nil, false
+	})
+	config := kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Shared: true, Client: lively()}
+	config.Client.Net.ReadTimeout = 500 * time.Millisecond
+	log, logger := newJournal()
+	open(t, kafka.Source(config, "twitter"), source.Options{Logger: logger})
+	log.await(t, "partitions taken")
+	require.NotContains(t, log.String(), "can't join the group")
+}

@@ -87,11 +87,11 @@ func (s *session) close() {
 
 // side returns a connection beside the client's own one to that broker, which
 // a fetch occupies nearly all the time, waiting for records.
-func (s *session) side(addr string) *sarama.Broker { return s.beside(addr, "") }
+func (s *session) side(addr string) *sarama.Broker { return s.beside(addr, "", s.config) }
 
 // beside returns one for requests that may take long, and would keep waiting what
 // is sent after them.
-func (s *session) beside(addr, requests string) *sarama.Broker {
+func (s *session) beside(addr, requests string, c *sarama.Config) *sarama.Broker {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.sides[addr+requests]
@@ -99,7 +99,7 @@ func (s *session) beside(addr, requests string) *sarama.Broker {
 		b = sarama.NewBroker(addr)
 		s.sides[addr+requests] = b
 	}
-	_ = b.Open(s.config) // fails if it is open; a request tells what else went wrong
+	_ = b.Open(c) // fails if it is open; a request tells what else went wrong
 	return b
 }
 
