@@ -1,9 +1,11 @@
 package kafka_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -86,4 +88,59 @@ func TestOthersMayTakeLongerToJoinThanAnAnswer(t *testing.T) {
 	open(t, kafka.Source(config, "twitter"), source.Options{Logger: logger})
 	log.await(t, "partitions taken")
 	require.NotContains(t, log.String(), "can't join the group")
+}
+
+// A batch that has nothing of a partition does not keep it from moving, and may be
+// done when it is back.
+func TestBatchThatHasNothingOfAPartitionCommitsNothingOfIt(t *testing.T) {
+	t.Parallel()
+	b := start(t, map[string]int{"twitter": 2})
+	p := producer(t, b.Addrs())
+	for i := range int32(2) {
+		produce(t, p, "twitter", i, "a", "b")
+	}
+	var commits kafka.Commits
+	first := together(t, b.Addrs(), func(c *kafka.Config) { c.Cooperative, c.Commits = true, &commits })
+	done := func(r source.Reader[kafka.Record], parts []source.Part[kafka.Record]) {
+		require.NoError(t, r.Commit(t.Context(), rangesOf(parts)))
+	}
+	parts := cutUntil(t, first, func(p []source.Part[kafka.Record]) bool { return len(recordsOf(p)) == 4 })
+	require.NoError(t, commits.Commit(t.Context(), rangesOf(parts)))
+	done(first, parts)
+	inHand, err := first.Cut(t.Context(), source.Request{})
+	require.NoError(t, err)
+	require.Len(t, inHand.Parts, 2)
+
+	second := together(t, b.Addrs(), cooperative)
+	joined(t, b.Addrs(), 2)
+	require.NoError(t, commits.Commit(t.Context(), rangesOf(inHand.Parts)), "one of them is not ours any more")
+	for i := range int32(2) {
+		produce(t, p, "twitter", i, "c")
+	}
+	parts = cutUntil(t, second, func(p []source.Part[kafka.Record]) bool { return len(recordsOf(p)) == 1 })
+	done(second, parts)
+	moved := parts[len(parts)-1].Range
+	require.NoError(t, second.Close())
+	require.EqualValues(t, 3, committedAt(t, b.Addrs(), "tweets", moved.Partition))
+	require.Eventually(t, func() bool { return !heldBack(t, first) }, 30*time.Second, time.Millisecond, "it is back")
+
+	done(first, inHand.Parts)
+	require.NoError(t, commits.Commit(t.Context(), rangesOf(inHand.Parts)))
+	require.EqualValues(t, 3, committedAt(t, b.Addrs(), "tweets", moved.Partition), "not taken back")
+}
+
+// committedAt is the offset that a group has committed for a partition of twitter.
+func committedAt(t testing.TB, addrs []string, group, partition string) int64 {
+	t.Helper()
+	admin, err := sarama.NewClusterAdmin(addrs, administrator())
+	require.NoError(t, err)
+	defer admin.Close()
+	found, err := admin.ListConsumerGroupOffsets(group, map[string][]int32{"twitter": {0, 1}})
+	require.NoError(t, err)
+	for id := range int32(2) {
+		if fmt.Sprintf("twitter/%d", id) == partition {
+			return found.GetBlock("twitter", id).Offset
+		}
+	}
+	return -1
 }

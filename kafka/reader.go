@@ -153,6 +153,9 @@ func (r *reader) offsets(done []source.Range) (map[spot]int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, d := range done {
+		if r.config.Shared && d.From == d.Until {
+			continue // nothing is new, and the partition may be another program's, or have been
+		}
 		p, ok := r.parts[d.Partition]
 		if !ok {
 			return nil, fmt.Errorf("kafka: commit %s at offset %d: this source does not read the partition", d.Partition, d.Until)
