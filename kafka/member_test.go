@@ -144,3 +144,58 @@ func committedAt(t testing.TB, addrs []string, group, partition string) int64 {
 	}
 	return -1
 }
+
+// What is revoked is over: it waits for Close, and takes nothing.
+func TestRevokedMemberDoesNotJoinAgain(t *testing.T) {
+	t.Parallel()
+	for _, cooperative := range []bool{false, true} {
+		t.Run(fmt.Sprint("cooperative=", cooperative), func(t *testing.T) {
+			t.Parallel()
+			b := start(t, map[string]int{"twitter": 2})
+			p := producer(t, b.Addrs())
+			for i := range int32(2) {
+				produce(t, p, "twitter", i, "a")
+			}
+			set := func(c *kafka.Config) { c.Cooperative = cooperative }
+			first := together(t, b.Addrs(), set)
+			cutUntil(t, first, func(p []source.Part[kafka.Record]) bool { return len(recordsOf(p)) == 2 })
+			id := memberOf(t, first)
+			second := together(t, b.Addrs(), set) // the first gives up something now
+			require.Eventually(t, func() bool { return first.Stats().BufferedRecords == 0 && heldBack(t, first) }, 30*time.Second, time.Millisecond)
+			remove(t, b.Addrs(), "tweets", id)
+			<-first.(source.Sharer).Revoked()
+			_, err := first.Cut(t.Context(), source.Request{})
+			require.ErrorIs(t, err, source.ErrRevoked)
+			cutUntil(t, second, func(p []source.Part[kafka.Record]) bool { return len(recordsOf(p)) == 2 })
+			require.Equal(t, []int{2}, assigned(t, b.Addrs(), "tweets"))
+		})
+	}
+}
+
+func memberOf(t testing.TB, r source.Reader[kafka.Record]) string {
+	t.Helper()
+	claim, release, err := r.(source.Sharer).Hold(t.Context())
+	require.NoError(t, err)
+	release()
+	return claim.Member
+}
+
+// heldBack says whether a partition is being given up: no slice has a part of it.
+func heldBack(t testing.TB, r source.Reader[kafka.Record]) bool {
+	t.Helper()
+	s, err := r.Cut(t.Context(), source.Request{})
+	require.NoError(t, err)
+	return len(s.Parts) < 2
+}
+
+// remove makes the coordinator forget a member of a group.
+func remove(t testing.TB, addrs []string, group, id string) {
+	t.Helper()
+	client, err := sarama.NewClient(addrs, administrator())
+	require.NoError(t, err)
+	defer client.Close()
+	coordinator, err := client.Coordinator(group)
+	require.NoError(t, err)
+	_, err = coordinator.LeaveGroup(&sarama.LeaveGroupRequest{Version: 3, GroupId: group, Members: []sarama.MemberIdentity{{MemberId: id}}})
+	require.NoError(t, err)
+}

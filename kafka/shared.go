@@ -83,7 +83,7 @@ func (r *sharedReader) run(life context.Context) error {
 		if err == nil && !again {
 			err = r.stay(p, d, topics)
 		}
-		if errors.Is(err, errLost) && p.err == nil {
+		if errors.Is(err, errLost) && !errors.Is(err, source.ErrRevoked) && p.err == nil {
 			err = r.lost()
 			r.member.forget(life)
 		}
@@ -257,6 +257,9 @@ func (r *sharedReader) giveUp(p *pulse, gone []spot) error {
 		select {
 		case <-r.dealt.news:
 		case <-p.lost:
+			if p.err != nil { // nobody is to go on
+				return p.err
+			}
 			r.forget(gone)
 			return r.revoke(errLost)
 		case <-p.life.Done():
