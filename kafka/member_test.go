@@ -199,3 +199,20 @@ func remove(t testing.TB, addrs []string, group, id string) {
 	_, err = coordinator.LeaveGroup(&sarama.LeaveGroupRequest{Version: 3, GroupId: group, Members: []sarama.MemberIdentity{{MemberId: id}}})
 	require.NoError(t, err)
 }
+
+func TestTopicThatIsGoneKeepsNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	embeddedOnly(t)
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "twitter", "trends"))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	produce(t, producer(t, c.ListenAddrs()), "twitter", 0, "a")
+	admin := administer(t, c.ListenAddrs())
+	config := kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Shared: true, Pattern: "t.*", Client: lively(), ConnectTimeout: time.Second}
+	c.ControlKey(int16(kmsg.SyncGroup), func(kmsg.Request) (kmsg.Response, error, bool) { // when they are distributed
+		c.SleepControl(func() { require.NoError(t, admin.DeleteTopic("trends")) })
+		return nil, nil, false
+	})
+	r := open(t, kafka.Source(config), source.Options{})
+	require.Equal(t, []string{"a"}, values(read(t, r, 1)))
+}

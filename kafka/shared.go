@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/IBM/sarama"
+
 	"github.com/godstream/godstream/source"
 )
 
@@ -153,12 +155,12 @@ func (r *sharedReader) take(p *pulse, added []spot) error {
 	if err := r.session.client.RefreshMetadata(topics(added)...); err != nil {
 		r.log.Debug("kafka: metadata of new partitions", "error", err) // the next request tells
 	}
-	begin := r.plan
-	for _, at := range added {
-		begin.parts = append(begin.parts, part{spot: at, until: never})
-	}
-	if err := begin.begin(p.ctx); err != nil {
+	begin, err := r.beginnings(p.ctx, added)
+	if err != nil {
 		return err
+	}
+	if added = added[:0]; len(begin.parts) == 0 {
+		return nil
 	}
 	r.Lost(begin.lost)
 	first := map[spot]int64{} // where the group has nothing, the next owner begins where we do
@@ -180,6 +182,7 @@ func (r *sharedReader) take(p *pulse, added []spot) error {
 		}
 	}
 	for _, part := range begin.parts {
+		added = append(added, part.spot)
 		r.dealt.Lock()
 		r.dealt.until[part.spot] = part.from
 		r.dealt.Unlock()
@@ -194,6 +197,44 @@ func (r *sharedReader) take(p *pulse, added []spot) error {
 	}
 	r.log.Info("kafka: partitions taken", "group", r.config.Group, "partitions", labels(added))
 	return nil
+}
+
+// beginnings finds out where partitions begin, without those of topics that are
+// gone, for which no other is to wait.
+func (r *sharedReader) beginnings(ctx context.Context, added []spot) (begin plan, err error) {
+	for {
+		begin = r.plan
+		for _, at := range added {
+			begin.parts = append(begin.parts, part{spot: at, until: never})
+		}
+		soon, cancel := context.WithTimeoutCause(ctx, r.config.ConnectTimeout, errNoAnswer)
+		err = begin.begin(soon)
+		late := soon.Err() != nil
+		cancel()
+		if err == nil || !late || ctx.Err() != nil {
+			return begin, err
+		}
+		r.log.Warn("kafka: can't find where partitions begin, trying again", "partitions", labels(added), "error", plain(err).Error())
+		if added, err = r.present(added); err != nil {
+			return begin, err
+		}
+	}
+}
+
+// present returns the partitions of topics that are not gone. It is an error if one
+// is that was given by its name.
+func (r *sharedReader) present(of []spot) ([]spot, error) {
+	for _, topic := range topics(of) {
+		if !errors.Is(r.session.client.RefreshMetadata(topic), sarama.ErrUnknownTopicOrPartition) {
+			continue
+		}
+		if r.config.Pattern == "" {
+			return nil, fmt.Errorf("kafka: topic %q is no longer on %s, it was deleted: %w; make it again, or leave it out", topic, r.session.brokers, sarama.ErrUnknownTopicOrPartition)
+		}
+		r.log.Warn("kafka: a topic that matched the pattern is gone, going on without it", "topic", topic)
+		of = slices.DeleteFunc(slices.Clone(of), func(at spot) bool { return at.topic == topic })
+	}
+	return of, nil
 }
 
 // stay waits until there is a reason to join again, and then gives up what must be
