@@ -20,7 +20,7 @@ import (
 func TestAllCountTheSame(t *testing.T) {
 	tiny := map[string]string{
 		"W2": "-batches 3 -records 1000", "W2s": "-batches 3 -records 1000", "W3": "-window 5 -batches 10 -records 500", "W3r": "-window 5 -batches 10 -records 500",
-		"W4": "-keys 1000 -batches 5 -records 500", "W4u": "-keys 1000 -batches 5 -records 500", "save": "-keys 3000 -batches 20", "empty": "-batches 120",
+		"W4": "-keys 1000 -batches 5 -records 500", "W4u": "-keys 1000 -batches 5 -records 500", "save": "-keys 3000 -batches 20", "empty": "-batches 120", "long": "-batches 200 -records 100 -keys 300 -fresh 10",
 	}
 	for job, names := range jobs {
 		if _, ok := tiny[job]; !ok {
@@ -36,6 +36,23 @@ func TestAllCountTheSame(t *testing.T) {
 		require.Len(t, results, 1, "%s: %v", job, results)
 		require.NotContains(t, results, "WRONG")
 	}
+}
+
+// The delay of tweets that are sent at a rate.
+func TestLatency(t *testing.T) {
+	b, err := embedded.Start(embedded.Config{})
+	require.NoError(t, err)
+	defer b.Close()
+	require.NoError(t, makeTopic(b.Addrs()[0], "live"))
+	sent := make(chan error, 1)
+	go func() { sent <- send([]string{"-brokers", b.Addrs()[0], "-rate", "1000", "-length", "2s"}) }()
+	r, err := jobs["latency"]["ours"]([]string{"-brokers", b.Addrs()[0], "-interval", "50ms", "-warm", "100ms", "-length", "400ms"})
+	require.NoError(t, err)
+	require.NoError(t, <-sent)
+	require.Positive(t, r.Records)
+	require.Positive(t, r.number("delay_ms_p50"))
+	require.LessOrEqual(t, r.number("delay_ms_p50"), r.number("delay_ms_p99"))
+	require.Less(t, r.number("delay_ms_p50"), 1000.)
 }
 
 func TestTweetsAreCountedTheSame(t *testing.T) {

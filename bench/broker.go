@@ -102,20 +102,12 @@ func load(args []string) error {
 	if err != nil {
 		return err
 	}
-	config := sarama.NewConfig()
-	config.Version = sarama.V2_1_0_0
-	config.Producer.Partitioner = sarama.NewManualPartitioner
-	config.Producer.Return.Successes = true
-	config.Producer.RequiredAcks = sarama.WaitForAll
-	config.Producer.Flush.Bytes = 900_000
-	admin, err := sarama.NewClusterAdmin(strings.Split(c.Brokers, ","), config)
-	if err != nil {
+	if err := makeTopic(c.Brokers, c.Topic); err != nil {
 		return err
 	}
-	defer admin.Close()
-	if err := admin.CreateTopic(c.Topic, &sarama.TopicDetail{NumPartitions: corpusPartitions, ReplicationFactor: 1}, false); err != nil {
-		return fmt.Errorf("make topic %s: %w", c.Topic, err)
-	}
+	config := producing()
+	config.Producer.Return.Successes = true
+	config.Producer.Flush.Bytes = 900_000
 	producer, err := sarama.NewSyncProducer(strings.Split(c.Brokers, ","), config)
 	if err != nil {
 		return err
@@ -133,4 +125,25 @@ func load(args []string) error {
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(c)
+}
+
+// producing is what producers of tweets have in common.
+func producing() *sarama.Config {
+	config := sarama.NewConfig()
+	config.Version = sarama.V2_1_0_0
+	config.Producer.Partitioner = sarama.NewManualPartitioner
+	config.Producer.RequiredAcks = sarama.WaitForAll
+	return config
+}
+
+func makeTopic(brokers, topic string) error {
+	admin, err := sarama.NewClusterAdmin(strings.Split(brokers, ","), producing())
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	if err := admin.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: corpusPartitions, ReplicationFactor: 1}, false); err != nil {
+		return fmt.Errorf("make topic %s: %w", topic, err)
+	}
+	return nil
 }
