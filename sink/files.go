@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -54,6 +55,10 @@ type FilesConfig struct {
 // write other things, needs a new or an emptied Dir; that a folder was kept is
 // logged. When a batch fails, what was written of it is removed, or else at the
 // next attempt or Open.
+//
+// Copies of a program that share a source have batches of the same times, but not
+// of the same elements: each needs a name, kafka.Config.Member, which follows Prefix
+// in the names of its folders.
 //
 // Two sinks may share a Dir if Prefix or Suffix tell them apart. Within a process
 // that is checked; see to it that no second process writes the same folders.
@@ -122,6 +127,12 @@ var writing sync.Map
 
 // Open makes Dir and removes what a crash may have left there.
 func (f files[T]) Open(ctx context.Context, o Options) (Writer[T], error) {
+	if o.Shared {
+		if o.Member == "" {
+			return nil, errors.New("sink: Files: the program shares its source with others, whose batches have the same times: name each of them (kafka.Config.Member); that becomes part of its folders' names")
+		}
+		f.Prefix = strings.TrimPrefix(f.Prefix+"-"+url.PathEscape(o.Member), "-")
+	}
 	if err := f.Check(); err != nil {
 		return nil, err
 	}

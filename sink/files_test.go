@@ -278,3 +278,23 @@ func TestFilesBatchThatCanNotBeWritten(t *testing.T) {
 	require.Equal(t, []string{"other"}, names(t, dir))
 	require.NoError(t, w.Write(context.Background(), noon(many)))
 }
+
+// Copies of a program have batches of the same times, with other elements.
+func TestFilesOfCopies(t *testing.T) {
+	dir := t.TempDir()
+	to := sink.Files(sink.FilesConfig{Dir: dir, Prefix: "out"}, sink.Text[string])
+	_, err := to.Open(t.Context(), sink.Options{Name: "to", Shared: true})
+	require.EqualError(t, err, "sink: Files: the program shares its source with others, whose batches have the same times: name each of them (kafka.Config.Member); that becomes part of its folders' names")
+	at := time.UnixMilli(1000)
+	for _, member := range []string{"a", "b/1"} {
+		w, err := to.Open(t.Context(), sink.Options{Name: "to", Shared: true, Member: member})
+		require.NoError(t, err)
+		require.NoError(t, w.Write(t.Context(), sink.Batch[string]{ID: "1000", Time: at, Parts: [][]string{{member}}}))
+		defer w.Close()
+	}
+	for member, folder := range map[string]string{"a": "out-a-1000", "b/1": "out-b%2F1-1000"} {
+		text, err := os.ReadFile(filepath.Join(dir, folder, "part-00000"))
+		require.NoError(t, err)
+		require.Equal(t, member+"\n", string(text))
+	}
+}

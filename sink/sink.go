@@ -153,7 +153,8 @@ type Options struct {
 
 	// Shared is true if the program shares its source with others, which write to
 	// the same place: see [Claiming]. Member is its name among them that stays
-	// when it is started again, "" if it has none.
+	// when it is started again, "" if it has none. Batches of others may have the
+	// same ID and other elements.
 	Shared bool
 	Member string
 }
