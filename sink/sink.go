@@ -125,8 +125,8 @@ type Batch[T any] struct {
 	Number int64
 
 	// Hold is nil unless Options.Shared was set. It returns what is to be stored
-	// with the elements, a Claim for each source, which holds until release is
-	// called: call it when the elements have been sent, and release after the
+	// with the elements, a Claim for each source of which the batch has something,
+	// which holds until release is called: call it when the elements have been sent, and release after the
 	// transaction has ended. Its error is ErrRevoked if another program has the
 	// partitions by now.
 	Hold func(ctx context.Context) (claims []Claim, release func(), err error)

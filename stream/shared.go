@@ -58,6 +58,15 @@ func (a *App) holder(b *engine.Batch) func(context.Context) ([]sink.Claim, func(
 			if _, shared := s.isShared(); !shared {
 				continue
 			}
+			next := map[string]int64{}
+			for _, r := range b.Slices[i].Ranges {
+				if r.From != r.Until {
+					next[r.Partition] = r.Until
+				}
+			}
+			if len(next) == 0 {
+				continue // to wait until partitions are distributed would be for nothing
+			}
 			c, r, err := s.hold(ctx)
 			if err != nil {
 				release()
@@ -67,12 +76,7 @@ func (a *App) holder(b *engine.Batch) func(context.Context) ([]sink.Claim, func(
 				return nil, nil, err
 			}
 			held = append(held, r)
-			claim := sink.Claim{System: c.System, Group: c.Group, Member: c.Member, Instance: c.Instance, Generation: c.Generation, Next: map[string]int64{}}
-			for _, r := range b.Slices[i].Ranges {
-				if r.From != r.Until {
-					claim.Next[r.Partition] = r.Until
-				}
-			}
+			claim := sink.Claim{System: c.System, Group: c.Group, Member: c.Member, Instance: c.Instance, Generation: c.Generation, Next: next}
 			claims = append(claims, claim)
 		}
 		return claims, release, nil

@@ -51,6 +51,7 @@ func (p *pool) Open(_ context.Context, o source.Options) (source.Reader[int], er
 
 type swimmer struct {
 	*source.Buffer[int]
+	holds   int
 	pool    *pool
 	revoked chan struct{}
 	stored  bool
@@ -59,6 +60,7 @@ type swimmer struct {
 func (s *swimmer) Revoked() <-chan struct{} { return s.revoked }
 
 func (s *swimmer) Hold(context.Context) (source.Claim, func(), error) {
+	s.holds++
 	select {
 	case <-s.revoked:
 		return source.Claim{}, nil, source.ErrRevoked
@@ -107,10 +109,10 @@ func (w *towel) Write(ctx context.Context, b sink.Batch[int]) error {
 	if err := w.fail(); err != nil {
 		return err
 	}
-	w.batch = claims
 	w.stored = append(w.stored, slices.Concat(b.Parts...)...)
-	if next, ok := claims[0].Next["pool"]; ok {
-		w.pool.commit(next)
+	for _, c := range claims {
+		w.batch = claims
+		w.pool.commit(c.Next["pool"])
 	}
 	return nil
 }
@@ -205,7 +207,7 @@ func TestBatchThatIsRevoked(t *testing.T) {
 				require.Len(t, p.opened, 2, "opened anew")
 				require.True(t, out.opts.Shared)
 				require.Equal(t, "me", out.opts.Member)
-				require.Equal(t, []sink.Claim{{System: "pool", Group: "swimmers", Member: "one", Generation: 3, Next: map[string]int64{}}}, out.batch)
+				require.Equal(t, []sink.Claim{{System: "pool", Group: "swimmers", Member: "one", Generation: 3, Next: map[string]int64{"pool": 3}}}, out.batch)
 				stats := app.Stats()
 				require.Zero(t, stats.Failed)
 				if where == "in between" {
@@ -216,4 +218,22 @@ func TestBatchThatIsRevoked(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who holds waits while partitions are distributed, which may take minutes.
+func TestBatchThatHasNothingOfASharedSourceHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{values: []int{1, 2, 3}}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		app := stream.New(stream.Config{Logger: quiet, Interval: time.Second})
+		stream.To(stream.From(app, p), &towel{pool: p, fail: func() error { return nil }}, stream.Name("out"))
+		done := make(chan error, 1)
+		go func() { done <- app.Run(ctx) }()
+		time.Sleep(5500 * time.Millisecond)
+		stop()
+		require.NoError(t, <-done)
+		require.Greater(t, app.Stats().Batches, int64(3))
+		require.Equal(t, 1, p.opened[0].holds)
+	})
 }
