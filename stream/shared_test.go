@@ -237,3 +237,40 @@ func TestBatchThatHasNothingOfASharedSourceHoldsNothing(t *testing.T) {
 		require.Equal(t, 1, p.opened[0].holds)
 	})
 }
+
+// An output that is slow, or fails, is not run again for a batch that others have
+// by then.
+func TestBatchThatIsRevokedIsNotTriedAgain(t *testing.T) {
+	for _, when := range []string{"running", "waiting"} {
+		t.Run(when, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &pool{values: []int{1, 2, 3}}
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				app := stream.New(stream.Config{Logger: quiet, Interval: time.Second, Retries: 3, RetryBackoff: time.Minute})
+				runs := []int{}
+				stream.ForEachBatch(stream.From(app, p), func(_ context.Context, _ stream.BatchInfo, b batch.Batch[int]) error {
+					if len(slices.Collect(b.All())) == 0 {
+						return nil
+					}
+					runs = append(runs, len(p.opened))
+					if len(runs) > 1 {
+						return nil
+					}
+					if when == "running" {
+						close(p.opened[0].revoked)
+					} else {
+						time.AfterFunc(time.Second, func() { close(p.opened[0].revoked) })
+					}
+					return errors.New("no room")
+				})
+				done := make(chan error, 1)
+				go func() { done <- app.Run(ctx) }()
+				time.Sleep(10 * time.Second)
+				stop()
+				require.NoError(t, <-done)
+				require.Equal(t, []int{1, 2}, runs, "the second time by who has the partition then")
+			})
+		})
+	}
+}

@@ -303,8 +303,8 @@ var errSaveTimeout = errors.New("the checkpoint was not written within DrainTime
 func (r *run) runBatch(ctx context.Context, b *Batch) error {
 	working, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	giveUp := func(why error) {
+		r.stop.Store(true) // before an output can return, which would seem to have failed by itself
 		cancel(why)
-		r.stop.Store(true)
 	}
 	unwatch := after(ctx, func() {
 		late := time.NewTimer(r.DrainTimeout)
@@ -442,23 +442,32 @@ func (r *run) outputs(stop, ctx context.Context, b *Batch) error {
 	return nil
 }
 
-// output runs an output, again if it fails, until stop ends.
+// output runs an output, again if it fails, until stop ends or the batch is given
+// up.
 func (r *run) output(stop, ctx context.Context, o Output, b *Batch) error {
 	for attempt := 0; ; attempt++ {
 		err := r.whole(o.Do(ctx, b))
 		if err != nil && o.Exact {
 			return &RestartError{err}
 		}
-		if err == nil || attempt >= r.Retries || errors.As(err, new(*RestartError)) || stop.Err() != nil {
+		if err == nil || attempt >= r.Retries || errors.As(err, new(*RestartError)) || stop.Err() != nil || ctx.Err() != nil {
 			return err
 		}
 		wait := Backoff(r.RetryBackoff, attempt)
 		r.monitor.retry()
 		r.Logger.Warn("an output failed; trying again", "app", r.Name, "output", o.Name, "batch", b.Time, "reason", err, "attempt", attempt+1, "of", r.Retries, "in", wait)
-		if !Wait(stop, wait) {
-			return err
+		if !waitBoth(stop, ctx, wait) {
+			return r.whole(err)
 		}
 	}
+}
+
+// waitBoth is Wait until one of two ends.
+func waitBoth(a, b context.Context, d time.Duration) bool {
+	both, cancel := context.WithCancel(a)
+	defer cancel()
+	defer context.AfterFunc(b, cancel)()
+	return Wait(both, d)
 }
 
 // RestartError tells that to run an output once more is of no use: what it was to
