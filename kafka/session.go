@@ -154,6 +154,7 @@ func (s *session) topics(ctx context.Context, match *regexp.Regexp) (names []str
 		_ = b.Open(s.config) // fails if it is open; the request tells what else went wrong
 		answer, err := b.GetMetadata(sarama.NewMetadataRequest(s.config.Version, nil))
 		if err != nil {
+			_ = b.Close() // or it would never connect again
 			return err
 		}
 		names = nil
@@ -189,19 +190,24 @@ func (s *session) partitions(ctx context.Context, topic string) (ids []int32, er
 	return slices.Sorted(slices.Values(ids)), err
 }
 
-// cluster is the id of the cluster that has a topic.
-func (s *session) cluster(ctx context.Context, topic string) (id string, err error) {
+// cluster is the id of the cluster. It is asked for together with topics, for a user
+// may be allowed to know of these only; with none, for all that there are.
+func (s *session) cluster(ctx context.Context, topics ...string) (id string, err error) {
 	err = s.try(ctx, func() error {
 		b := s.client.LeastLoadedBroker()
 		if b == nil {
 			return sarama.ErrOutOfBrokers
 		}
 		_ = b.Open(s.config) // fails if it is open; the request tells what else went wrong
-		answer, err := b.GetMetadata(&sarama.MetadataRequest{Version: 5, Topics: []string{topic}})
-		if err == nil && answer.ClusterID != nil {
+		answer, err := b.GetMetadata(&sarama.MetadataRequest{Version: 5, Topics: topics})
+		if err != nil {
+			_ = b.Close() // or it would never connect again
+			return err
+		}
+		if answer.ClusterID != nil {
 			id = *answer.ClusterID
 		}
-		return err
+		return nil
 	})
 	return id, err
 }

@@ -64,7 +64,7 @@ func (r *sharedReader) run(life context.Context) error {
 	stop := func() {} // ends the heartbeats
 	defer func() { stop() }()
 	for life.Err() == nil {
-		topics, err := r.topics(life)
+		topics, err := r.find(life)
 		if err != nil {
 			return r.over(life, err)
 		}
@@ -98,6 +98,24 @@ func (r *sharedReader) run(life context.Context) error {
 		}
 	}
 	return nil
+}
+
+// find returns the topics to read. All brokers may be away for a moment, as they may
+// while it joins.
+func (r *sharedReader) find(life context.Context) (topics []string, err error) {
+	away := outage{log: r.log, what: "find the topics of the group", group: r.config.Group}
+	for {
+		topics, err = r.topics(life)
+		if err == nil || life.Err() != nil || !passes(err) {
+			away.end(err)
+			return topics, err
+		}
+		away.begin(err)
+		select {
+		case <-life.Done():
+		case <-time.After(retryPause):
+		}
+	}
 }
 
 // over is the error with which run ends: none if the source is being closed.

@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/godstream/godstream/kafka"
 	"github.com/godstream/godstream/source"
@@ -416,4 +420,25 @@ func administrator() *sarama.Config {
 	c := kafka.Defaults()
 	c.Metadata.Full = true
 	return c
+}
+
+func TestMemberFindsTopicsWhenAnAnswerDoesNotCome(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	log, logger := newJournal()
+	config := kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Shared: true, Pattern: "twit.*", Client: lively()}
+	config.Client.Metadata.RefreshFrequency = time.Hour
+	config.Client.Net.ReadTimeout = time.Second
+	open(t, kafka.Source(config), source.Options{Logger: logger})
+	log.await(t, "partitions taken")
+	c.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if req.(*kmsg.MetadataRequest).Topics != nil { // all of them are asked for
+			c.KeepControl()
+			return nil, nil, false
+		}
+		return nil, nil, true // and no answer
+	})
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: "tweets", Err: kerr.RebalanceInProgress})
+	log.await(t, "partitions given up")
+	require.Eventually(t, func() bool { return strings.Count(log.String(), "partitions taken") == 2 }, 10*time.Second, 10*time.Millisecond)
 }
