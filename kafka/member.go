@@ -241,7 +241,10 @@ func (m *member) distribute(strategy sarama.BalanceStrategy, joined *sarama.Join
 		}
 		of[topic] = len(topics[topic])
 	}
-	plan, err := strategy.Plan(members, topics)
+	var plan sarama.BalanceStrategyPlan
+	if len(topics) > 0 { // some strategies make an error of there being none
+		plan, err = strategy.Plan(members, topics)
+	}
 	if err != nil {
 		return nil, final{fmt.Errorf("strategy %s: %w", strategy.Name(), err)}
 	}

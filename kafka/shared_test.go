@@ -442,3 +442,25 @@ func TestMemberFindsTopicsWhenAnAnswerDoesNotCome(t *testing.T) {
 	log.await(t, "partitions given up")
 	require.Eventually(t, func() bool { return strings.Count(log.String(), "partitions taken") == 2 }, 10*time.Second, 10*time.Millisecond)
 }
+
+func TestPatternThatMatchesNoTopicYet(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	config := kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Shared: true, Pattern: "later.*", Client: lively()}
+	config.Client.Metadata.RefreshFrequency = 100 * time.Millisecond
+	config.Client.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyRoundRobin()}
+	r := open(t, kafka.Source(config), source.Options{})
+	var claim source.Claim
+	for claim.Member == "" || claim.Generation < 1 {
+		as, release, err := r.(source.Sharer).Hold(t.Context())
+		require.NoError(t, err)
+		release()
+		claim = as
+		_, err = r.Cut(t.Context(), source.Request{})
+		require.NoError(t, err)
+	}
+	require.NotEqual(t, "kafka ", claim.System, "a sink compares it with its own")
+	require.NoError(t, administer(t, c.ListenAddrs()).CreateTopic("later", &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false))
+	produce(t, producer(t, c.ListenAddrs()), "later", 0, "a")
+	require.Equal(t, []string{"a"}, values(read(t, r, 1)))
+}

@@ -84,8 +84,8 @@ func (in *input) Open(ctx context.Context, o source.Options) (source.Reader[Reco
 		err = p.make(ctx, topics)
 	}
 	var cluster string
-	if err == nil && c.Shared && len(topics) > 0 {
-		cluster, err = s.cluster(ctx, topics[0])
+	if err == nil && c.Shared {
+		cluster, err = s.cluster(ctx, topics[:min(1, len(topics))]...)
 	}
 	if err == nil && !s.settle() {
 		err = s.explain(ctx, ctx.Err())
