@@ -95,13 +95,7 @@ func (c *committer) drop(gone []spot) {
 			continue
 		}
 		delete(c.pending, p)
-		c.waiting = slices.DeleteFunc(c.waiting, func(w waiter) bool {
-			_, ok := w.of[p]
-			if ok {
-				late = append(late, w)
-			}
-			return ok
-		})
+		c.waiting = without(c.waiting, p, &late)
 	}
 	if c.busy {
 		c.gone = append(c.gone, gone...)
@@ -186,20 +180,34 @@ func (c *committer) send() error {
 		c.tell(waiting, nil)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, p := range c.gone {
-		delete(offsets, p)
-	}
-	c.busy, c.gone = false, nil
+	var late []waiter
 	if err != nil {
+		for _, p := range c.gone {
+			delete(offsets, p)
+			waiting = without(waiting, p, &late)
+		}
 		maps.Copy(offsets, c.pending)
 		c.pending, c.waiting = offsets, append(waiting, c.waiting...)
 	}
+	c.busy, c.gone = false, nil
 	if c.idle != nil && len(c.pending) == 0 && len(c.waiting) == 0 {
 		close(c.idle)
 		c.idle = nil
 	}
+	c.mu.Unlock()
+	c.tell(late, errGone)
 	return err
+}
+
+// without takes those who wait for an offset of p out, and adds them to late.
+func without(waiting []waiter, p spot, late *[]waiter) []waiter {
+	return slices.DeleteFunc(waiting, func(w waiter) bool {
+		_, ok := w.of[p]
+		if ok {
+			*late = append(*late, w)
+		}
+		return ok
+	})
 }
 
 // giveUp tells those who wait that nothing more is stored.

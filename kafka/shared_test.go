@@ -464,3 +464,36 @@ func TestPatternThatMatchesNoTopicYet(t *testing.T) {
 	produce(t, producer(t, c.ListenAddrs()), "later", 0, "a")
 	require.Equal(t, []string{"a"}, values(read(t, r, 1)))
 }
+
+// What is given up with a commit on its way, for which nobody waits any longer, may
+// not be stored.
+func TestCommitByHandThatIsRefusedIsNotSaidToBeStored(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	produce(t, producer(t, c.ListenAddrs()), "twitter", 0, "a")
+	var commits kafka.Commits
+	log, logger := newJournal()
+	config := kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Shared: true, Commits: &commits, Client: lively()}
+	config.Client.Consumer.Group.Rebalance.Timeout = time.Second
+	r := open(t, kafka.Source(config, "twitter"), source.Options{Logger: logger})
+	parts := cutUntil(t, r, func(p []source.Part[kafka.Record]) bool { return len(recordsOf(p)) == 1 })
+	under, late := make(chan struct{}), make(chan struct{})
+	c.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		close(under)
+		c.SleepControl(func() { <-late })
+		return nil, nil, true // and no answer
+	})
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: "tweets", Err: kerr.RebalanceInProgress})
+	require.Eventually(t, func() bool { // it is being given up
+		s, err := r.Cut(t.Context(), source.Request{})
+		return err == nil && len(s.Parts) == 0
+	}, 30*time.Second, time.Millisecond)
+	done := make(chan error, 1)
+	commits.CommitAsync(rangesOf(parts), func(err error) { done <- err })
+	<-under
+	require.NoError(t, r.Commit(t.Context(), rangesOf(parts)))
+	log.await(t, "partitions given up")
+	close(late)
+	require.ErrorContains(t, <-done, "another program of the group has the partition by now")
+	require.EqualValues(t, 0, offsetOf(t, c.ListenAddrs(), "tweets"))
+}
