@@ -44,6 +44,10 @@ type claim struct {
 
 func newSharedReader(p *plan, topics func(context.Context) ([]string, error), cluster string) *sharedReader {
 	m := newMember(p.session, p.config, p.log)
+	p.known = []spot{}
+	for _, part := range p.parts {
+		p.known = append(p.known, part.spot)
+	}
 	p.parts = nil
 	r := &sharedReader{reader: openReader(p, m), topics: topics, plan: *p, cluster: cluster, member: m,
 		claims: map[spot]*claim{}, revoked: make(chan struct{}), storedBySink: p.opts.StoredBySink}

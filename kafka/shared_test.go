@@ -497,3 +497,21 @@ func TestCommitByHandThatIsRefusedIsNotSaidToBeStored(t *testing.T) {
 	require.ErrorContains(t, <-done, "another program of the group has the partition by now")
 	require.EqualValues(t, 0, offsetOf(t, c.ListenAddrs(), "tweets"))
 }
+
+// Nobody looks for topics all the time, and what is in one by then is new.
+func TestSharedTopicThatIsAddedLaterIsReadFromItsFirstRecord(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	p := producer(t, c.ListenAddrs())
+	produce(t, p, "twitter", 0, "old")
+	log, logger := newJournal()
+	config := kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Shared: true, Pattern: "twitter.*", Start: kafka.CommittedOrLatest, Client: lively()}
+	config.Client.Metadata.RefreshFrequency = time.Second
+	r := open(t, kafka.Source(config), source.Options{Logger: logger})
+	log.await(t, "partitions taken")
+	require.NoError(t, administer(t, c.ListenAddrs()).CreateTopic("twitter2", &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false))
+	produce(t, p, "twitter2", 0, "a")
+	log.await(t, "twitter2/0")
+	produce(t, p, "twitter2", 0, "b")
+	require.Equal(t, []string{"a", "b"}, values(read(t, r, 2)))
+}

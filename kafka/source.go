@@ -132,6 +132,7 @@ type plan struct {
 	parts []part
 	lost  int64  // offsets that should have been read and are gone
 	fresh []spot // where the group has committed nothing
+	known []spot // if shared, what was there when the source was opened
 }
 
 // part is the offsets [from, until) of a partition.
@@ -264,7 +265,8 @@ func (p *plan) start(ctx context.Context, of []spot, first, end map[spot]int64) 
 			part.from = given
 		case ok && offset >= 0:
 			part.from = offset
-		case p.config.Since.IsZero() && p.config.Start == Committed: // nothing is committed
+		case p.config.Since.IsZero() && p.config.Start == Committed, // nothing is committed
+			p.known != nil && !slices.Contains(p.known, part.spot): // it was added since
 			part.from = first[part.spot]
 		default: // that, or nothing is as young
 			part.from = end[part.spot]
