@@ -97,7 +97,7 @@ func (m *member) join(ctx context.Context, topics []string, owned []spot) (d dis
 	away := outage{log: m.log, what: "join the group", group: m.group}
 	defer func() { away.end(err) }()
 	for {
-		d, err = m.attempt(topics, owned)
+		d, err = m.attempt(ctx, topics, owned)
 		var pause time.Duration
 		switch {
 		case err == nil:
@@ -127,8 +127,8 @@ func (m *member) join(ctx context.Context, topics []string, owned []spot) (d dis
 	}
 }
 
-// attempt joins once.
-func (m *member) attempt(topics []string, owned []spot) (d distribution, err error) {
+// attempt joins once. It does not wait longer than ctx, for the others may take long.
+func (m *member) attempt(ctx context.Context, topics []string, owned []spot) (d distribution, err error) {
 	coordinator, err := m.session.client.Coordinator(m.group)
 	if err != nil {
 		return d, err
@@ -158,9 +158,11 @@ func (m *member) attempt(topics []string, owned []spot) (d distribution, err err
 	patient := *m.session.config
 	patient.Net.ReadTimeout += patient.Consumer.Group.Rebalance.Timeout // so long the others may take
 	apart := m.session.beside(coordinator.Addr(), " join", &patient)    // what is ours already is read on meanwhile
-	joined, err := apart.JoinGroup(req)
+	joined, err := unless(ctx, func() (*sarama.JoinGroupResponse, error) { return apart.JoinGroup(req) })
 	if err != nil {
-		_ = apart.Close()
+		if ctx.Err() == nil { // else it would wait for the answer
+			_ = apart.Close()
+		}
 		return d, err
 	}
 	if joined.Err == sarama.ErrMemberIdRequired || joined.Err == sarama.ErrNoError {
@@ -185,9 +187,11 @@ func (m *member) attempt(topics []string, owned []spot) (d distribution, err err
 			return d, err
 		}
 	}
-	synced, err := apart.SyncGroup(sync)
+	synced, err := unless(ctx, func() (*sarama.SyncGroupResponse, error) { return apart.SyncGroup(sync) })
 	if err != nil {
-		_ = apart.Close()
+		if ctx.Err() == nil { // else it would wait for the answer
+			_ = apart.Close()
+		}
 		return d, err
 	}
 	if synced.Err != sarama.ErrNoError {
@@ -213,6 +217,26 @@ func (m *member) attempt(topics []string, owned []spot) (d distribution, err err
 		}
 	}
 	return d, nil
+}
+
+// unless returns what ask does, unless ctx ends before: then nobody waits for that
+// but the end of the session, which breaks the connection.
+func unless[T any](ctx context.Context, ask func() (T, error)) (answer T, err error) {
+	type result struct {
+		answer T
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		answer, err := ask()
+		done <- result{answer, err}
+	}()
+	select {
+	case r := <-done:
+		return r.answer, r.err
+	case <-ctx.Done():
+		return answer, context.Cause(ctx)
+	}
 }
 
 // distribute is what the leader does: it adds to the request who gets which

@@ -515,3 +515,27 @@ func TestSharedTopicThatIsAddedLaterIsReadFromItsFirstRecord(t *testing.T) {
 	produce(t, p, "twitter2", 0, "b")
 	require.Equal(t, []string{"a", "b"}, values(read(t, r, 2)))
 }
+
+// Others may take as long as Rebalance.Timeout until they have joined, too.
+func TestMemberThatCooperatesIsClosedWhileItJoins(t *testing.T) {
+	t.Parallel()
+	c := fake(t)
+	produce(t, producer(t, c.ListenAddrs()), "twitter", 0, "a")
+	log, logger := newJournal()
+	config := kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Shared: true, Cooperative: true, Client: lively()}
+	r := open(t, kafka.Source(config, "twitter"), source.Options{Logger: logger})
+	parts := cutUntil(t, r, func(p []source.Part[kafka.Record]) bool { return len(recordsOf(p)) == 1 })
+	joining, others := make(chan struct{}), make(chan struct{})
+	c.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		close(joining)
+		c.SleepControl(func() { <-others })
+		return nil, nil, false
+	})
+	defer close(others)
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: "tweets", Err: kerr.RebalanceInProgress})
+	<-joining
+	require.NoError(t, r.Commit(t.Context(), rangesOf(parts)))
+	require.NoError(t, r.Close())
+	require.NotContains(t, log.String(), "could not")
+	require.EqualValues(t, 1, offsetOf(t, c.ListenAddrs(), "tweets"))
+}
