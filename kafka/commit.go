@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -27,6 +28,7 @@ type committer struct {
 	mu      sync.Mutex
 	pending map[spot]int64
 	waiting []waiter      // to be told when what is pending is stored
+	missing time.Time     // since when Kafka does not know a partition
 	busy    bool          // a request is on its way
 	gone    []spot        // partitions that were dropped meanwhile
 	idle    chan struct{} // closed when nothing is pending or on its way; nil if nobody waits for that
@@ -176,11 +178,29 @@ func (c *committer) send() error {
 	if len(offsets) > 0 {
 		err = c.session.told(c.session.commit(as, offsets))
 	}
-	if err == nil {
-		c.tell(waiting, nil)
+	stored := waiting
+	if err != nil {
+		stored = nil
 	}
+	var late, lost []waiter
 	c.mu.Lock()
-	var late []waiter
+	m, partly := errors.AsType[missing](err)
+	if partly { // the others are stored
+		maps.DeleteFunc(offsets, func(p spot, _ int64) bool { return !slices.Contains(m.of, p) })
+		stored, waiting = waiting, nil
+		for _, p := range m.of {
+			stored = without(stored, p, &waiting)
+		}
+	}
+	switch {
+	case !partly:
+		c.missing = time.Time{}
+	case c.missing.IsZero():
+		c.missing = time.Now() // it may be a broker that has just started
+	case time.Since(c.missing) >= c.session.timeout: // topics are gone, and Kafka keeps no offsets of them
+		clear(offsets)
+		lost, waiting, c.missing, err = waiting, nil, time.Time{}, nil
+	}
 	if err != nil {
 		for _, p := range c.gone {
 			delete(offsets, p)
@@ -195,7 +215,11 @@ func (c *committer) send() error {
 		c.idle = nil
 	}
 	c.mu.Unlock()
+	c.tell(stored, nil)
 	c.tell(late, errGone)
+	if len(lost) > 0 {
+		c.tell(lost, fmt.Errorf("kafka: commit: the topic is gone: %w", m))
+	}
 	return err
 }
 

@@ -371,8 +371,13 @@ func (s *session) commit(as groupMember, offsets map[spot]int64) error {
 		s.forgetCoordinator(group, err)
 		return err
 	}
+	var gone []spot
 	for topic, partitions := range resp.Errors {
 		for id, err := range partitions {
+			if err == sarama.ErrUnknownTopicOrPartition {
+				gone = append(gone, spot{topic, id})
+				continue
+			}
 			if as.id == "" && (err == sarama.ErrUnknownMemberId || err == sarama.ErrIllegalGeneration) {
 				return fmt.Errorf("%v: the group has members, programs that read with it in another way; use a Group of your own: %w", spot{topic, id}, err)
 			}
@@ -382,8 +387,20 @@ func (s *session) commit(as groupMember, offsets map[spot]int64) error {
 			}
 		}
 	}
+	if len(gone) > 0 {
+		return missing{fmt.Errorf("%v: %w", gone[0], sarama.ErrUnknownTopicOrPartition), gone}
+	}
 	return nil
 }
+
+// missing tells that all offsets were stored but those of partitions that Kafka
+// does not know.
+type missing struct {
+	error
+	of []spot
+}
+
+func (m missing) Unwrap() error { return m.error }
 
 // forgetCoordinator finds the coordinator anew if err says that it has moved, or
 // that it does not answer.

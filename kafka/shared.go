@@ -199,7 +199,7 @@ func (r *sharedReader) take(p *pulse, added []spot) error {
 			}
 			defer release()
 			return r.session.commit(as, first)
-		}); err != nil {
+		}); err != nil && !errors.As(err, new(missing)) { // those who read see that, too
 			return r.member.judge(err)
 		}
 	}

@@ -539,3 +539,28 @@ func TestMemberThatCooperatesIsClosedWhileItJoins(t *testing.T) {
 	require.NotContains(t, log.String(), "could not")
 	require.EqualValues(t, 1, offsetOf(t, c.ListenAddrs(), "tweets"))
 }
+
+// What can't be stored keeps the group waiting no longer than it may be a broker
+// that has just started, which does not know its topics yet.
+func TestTopicThatIsGoneKeepsNoPartitionFromMoving(t *testing.T) {
+	t.Parallel()
+	embeddedOnly(t)
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "twitter", "trends"))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	p := producer(t, c.ListenAddrs())
+	produce(t, p, "twitter", 0, "a")
+	produce(t, p, "trends", 0, "x")
+	log, logger := newJournal()
+	config := kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Shared: true, Pattern: "t.*", ConnectTimeout: time.Second, Client: lively()}
+	r := open(t, kafka.Source(config), source.Options{Logger: logger})
+	parts := cutUntil(t, r, func(p []source.Part[kafka.Record]) bool { return len(recordsOf(p)) == 2 })
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: "trends", Err: kerr.UnknownTopicOrPartition, Count: -1})
+	require.NoError(t, r.Commit(t.Context(), rangesOf(parts)))
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: "tweets", Err: kerr.RebalanceInProgress})
+	begin := time.Now()
+	log.await(t, "partitions given up")
+	require.Less(t, time.Since(begin), 20*time.Second, "not Rebalance.Timeout")
+	require.NotContains(t, log.String(), "could not commit")
+	require.EqualValues(t, 1, offsetOf(t, c.ListenAddrs(), "tweets"))
+}
