@@ -111,8 +111,12 @@ func send(args []string) error {
 	}); err != nil {
 		return err
 	}
-	config := producing()
-	producer, err := sarama.NewAsyncProducer(strings.Split(brokers, ","), config)
+	return sendTweets(brokers, topic, rate, length, nil)
+}
+
+// sendTweets sends until that is over, or enough is closed.
+func sendTweets(brokers, topic string, rate int, length time.Duration, enough <-chan struct{}) error {
+	producer, err := sarama.NewAsyncProducer(strings.Split(brokers, ","), producing())
 	if err != nil {
 		return err
 	}
@@ -134,6 +138,8 @@ func send(args []string) error {
 			key := binary.BigEndian.AppendUint64(nil, uint64(now.UnixNano()))
 			m := &sarama.ProducerMessage{Topic: topic, Partition: int32(sent % corpusPartitions), Key: sarama.ByteEncoder(key), Value: lines[sent%len(lines)]}
 			select {
+			case <-enough:
+				return producer.Close()
 			case producer.Input() <- m:
 			case err := <-producer.Errors():
 				return errors.Join(err, producer.Close())

@@ -61,6 +61,7 @@ func peer(job, name, args string) spec { return spec{job: job, peer: name, args:
 var rules = []rule{
 	{ours("W1", ""), loop("W1", "loop", ""), cpuPerRecord, 1.2},
 	{ours("W1", ""), loop("W1", "loop", ""), perSecond, .85},
+	{ours("W1", "-decoder std"), peer("W1", "go-sarama-std", ""), perSecond, .85},
 	{ours("W2", ""), loop("W2", "loop", ""), cpuPerRecord, 1.3},
 	{ours("W2s", ""), loop("W2s", "loop", ""), cpuPerRecord, 1.25},
 	{ours("W3", ""), loop("W3", "loop", ""), cpuPerRecord, 1.3},
@@ -70,6 +71,7 @@ var rules = []rule{
 	{ours("W4", ""), loop("W4", "loop-exchange", ""), cpuPerRecord, 1.5},
 	{ours("W4u", ""), loop("W4u", "loop-rebuild", ""), cpuPerRecord, 1. / 3},
 	{ours("W4u", ""), loop("W4u", "loop-dense", ""), cpuPerRecord, 1},
+	{ours("W4u", ""), loop("W4u", "loop-dense-func", ""), cpuPerRecord, 1},
 
 	{ours("W1", ""), peer("W1", "go-sarama-goccy", "-fetch 8388608 -buffer 30000"), cpuPerRecord, 1.2},
 	{ours("W1", ""), peer("W1", "go-sarama-goccy", "-fetch 8388608 -buffer 30000"), perSecond, .85},
