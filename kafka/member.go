@@ -447,17 +447,24 @@ func (m *member) names() (names []string) {
 	return names
 }
 
-// outage logs when something begins to fail and when it works again.
+// outage logs when something begins to fail, once more if that turns out to be a
+// refusal, and when it works again.
 type outage struct {
 	log         *slog.Logger
 	what, group string
 	since       time.Time
+	refused     bool // that we were refused was told
 }
 
 func (o *outage) begin(err error) {
-	if o.since.IsZero() {
-		o.since = time.Now()
+	refused := errors.As(err, new(refusal))
+	switch {
+	case o.since.IsZero():
+		o.since, o.refused = time.Now(), refused
 		o.log.Warn("kafka: can't "+o.what+", trying again", "group", o.group, "error", plain(err).Error())
+	case refused && !o.refused:
+		o.refused = true
+		o.log.Warn("kafka: still can't "+o.what+", trying again", "group", o.group, "error", plain(err).Error())
 	}
 }
 

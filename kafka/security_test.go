@@ -536,7 +536,7 @@ func TestLoginThatIsTakenAwayWhileReading(t *testing.T) {
 				what, again = "can't reach the coordinator of the group, trying again", "can reach the coordinator of the group again"
 			}
 			require.Eventually(t, func() bool {
-				w.swallow.Store(true)
+				w.swallow.Store(!strings.Contains(log.String(), what)) // not what the login is told after that
 				return strings.Contains(log.String(), what) && strings.Contains(log.String(), "log in at "+c.ListenAddrs()[0]+" "+refused)
 			}, 30*time.Second, 10*time.Millisecond)
 			w.swallow.Store(false)
