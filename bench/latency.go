@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -209,12 +207,6 @@ func delay(brokers string, interval, length time.Duration, rate int) (r Result, 
 		_ = sender.Process.Kill()
 		_ = sender.Wait()
 	}()
-	var stderr bytes.Buffer
-	program := exec.Command(self, "latency", "ours", "-brokers", brokers, "-topic", topic, "-interval", interval.String(), "-length", length.String())
-	program.Stderr = &stderr
-	line, err := program.Output()
-	if err != nil {
-		return r, fmt.Errorf("%w: %s", err, stderr.Bytes())
-	}
-	return r, json.Unmarshal(line, &r)
+	r, _, err = ours("latency", fmt.Sprintf("-brokers %s -topic %s -interval %v -length %v", brokers, topic, interval, length)).run(place{})
+	return r, err
 }

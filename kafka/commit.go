@@ -178,11 +178,16 @@ func (c *committer) send() error {
 	if len(offsets) > 0 {
 		err = c.session.told(c.session.commit(as, offsets))
 	}
-	stored := waiting
-	if err != nil {
-		stored = nil
+	return c.settle(offsets, waiting, err)
+}
+
+// settle deals with the answer to a request. It returns why what is left of it is
+// pending again.
+func (c *committer) settle(offsets map[spot]int64, waiting []waiter, err error) error {
+	var stored, late, lost []waiter
+	if err == nil {
+		stored = waiting
 	}
-	var late, lost []waiter
 	c.mu.Lock()
 	m, partly := errors.AsType[missing](err)
 	if partly { // the others are stored

@@ -149,6 +149,26 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 }
 
+// unless returns what do does, unless ctx ends before: then do goes on, and what it
+// returns is lost.
+func unless[T any](ctx context.Context, do func() (T, error)) (got T, err error) {
+	type result struct {
+		got T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		got, err := do()
+		done <- result{got, err}
+	}()
+	select {
+	case r := <-done:
+		return r.got, r.err
+	case <-ctx.Done():
+		return got, context.Cause(ctx)
+	}
+}
+
 // relax lets brokers take as long as the settings allow.
 func (d *dialer) relax() { d.haste.Store(0) }
 

@@ -16,10 +16,10 @@ import (
 )
 
 // fake starts a broker whose records can be deleted and whose answers replaced.
-func fake(t *testing.T) *kfake.Cluster {
+func fake(t *testing.T, more ...string) *kfake.Cluster {
 	t.Helper()
 	embeddedOnly(t)
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "twitter"))
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, append(more, "twitter")...))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c

@@ -158,11 +158,8 @@ func (m *member) attempt(ctx context.Context, topics []string, owned []spot) (d 
 	patient := *m.session.config
 	patient.Net.ReadTimeout += patient.Consumer.Group.Rebalance.Timeout // so long the others may take
 	apart := m.session.beside(coordinator.Addr(), " join", &patient)    // what is ours already is read on meanwhile
-	joined, err := unless(ctx, func() (*sarama.JoinGroupResponse, error) { return apart.JoinGroup(req) })
+	joined, err := ask(ctx, m.session.dialer, apart, (*sarama.Broker).JoinGroup, req)
 	if err != nil {
-		if ctx.Err() == nil { // else it would wait for the answer
-			_ = apart.Close()
-		}
 		return d, err
 	}
 	if joined.Err == sarama.ErrMemberIdRequired || joined.Err == sarama.ErrNoError {
@@ -187,11 +184,8 @@ func (m *member) attempt(ctx context.Context, topics []string, owned []spot) (d 
 			return d, err
 		}
 	}
-	synced, err := unless(ctx, func() (*sarama.SyncGroupResponse, error) { return apart.SyncGroup(sync) })
+	synced, err := ask(ctx, m.session.dialer, apart, (*sarama.Broker).SyncGroup, sync)
 	if err != nil {
-		if ctx.Err() == nil { // else it would wait for the answer
-			_ = apart.Close()
-		}
 		return d, err
 	}
 	if synced.Err != sarama.ErrNoError {
@@ -219,24 +213,20 @@ func (m *member) attempt(ctx context.Context, topics []string, owned []spot) (d 
 	return d, nil
 }
 
-// unless returns what ask does, unless ctx ends before: then nobody waits for that
-// but the end of the session, which breaks the connection.
-func unless[T any](ctx context.Context, ask func() (T, error)) (answer T, err error) {
-	type result struct {
-		answer T
-		err    error
+// ask sends a request whose answer may take long. If ctx ends before that comes,
+// nobody waits for it but the end of the session, which breaks the connection.
+func ask[Q, A any](ctx context.Context, d *dialer, b *sarama.Broker, send func(*sarama.Broker, Q) (A, error), request Q) (answer A, err error) {
+	if !d.use() {
+		return answer, errShut
 	}
-	done := make(chan result, 1)
-	go func() {
-		answer, err := ask()
-		done <- result{answer, err}
-	}()
-	select {
-	case r := <-done:
-		return r.answer, r.err
-	case <-ctx.Done():
-		return answer, context.Cause(ctx)
+	answer, err = unless(ctx, func() (A, error) {
+		defer d.used.Done()
+		return send(b, request)
+	})
+	if err != nil && ctx.Err() == nil { // else Close would wait for the answer
+		_ = b.Close()
 	}
+	return answer, err
 }
 
 // distribute is what the leader does: it adds to the request who gets which

@@ -202,10 +202,7 @@ func remove(t testing.TB, addrs []string, group, id string) {
 
 func TestTopicThatIsGoneKeepsNoOtherWaiting(t *testing.T) {
 	t.Parallel()
-	embeddedOnly(t)
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "twitter", "trends"))
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
+	c := fake(t, "trends")
 	produce(t, producer(t, c.ListenAddrs()), "twitter", 0, "a")
 	admin := administer(t, c.ListenAddrs())
 	config := kafka.Config{Brokers: c.ListenAddrs(), Group: "tweets", Shared: true, Pattern: "t.*", Client: lively(), ConnectTimeout: time.Second}

@@ -157,41 +157,29 @@ type tokens struct {
 
 // Token implements [sarama.AccessTokenProvider].
 func (t *tokens) Token() (*sarama.AccessToken, error) {
-	type result struct {
-		token *sarama.AccessToken
-		err   error
-	}
 	if !t.owner.use() {
 		return nil, errShut
 	}
-	done := make(chan result, 1)
-	go func() { // it is the user's, and may not end when it should
+	token, err := unless(t.owner.life, func() (token *sarama.AccessToken, err error) { // it is the user's, and may not end when it should
 		defer t.owner.used.Done()
-		var r result
 		defer func() {
 			if p := recover(); p != nil {
-				r.err = fmt.Errorf("panic: %v", p)
+				err = fmt.Errorf("panic: %v", p)
 			}
-			done <- r
 		}()
 		if p, ok := t.next.(provider); ok {
-			r.token, r.err = p.get(t.owner.life)
-		} else {
-			r.token, r.err = t.next.Token()
+			return p.get(t.owner.life)
 		}
-	}()
-	var r result
-	select {
-	case r = <-done:
-	case <-t.owner.life.Done():
-		return nil, errShut
-	}
+		return t.next.Token()
+	})
 	switch {
-	case r.err != nil:
-		return nil, fmt.Errorf("log in with %s: get a token: %w", sarama.SASLTypeOAuth, r.err)
-	case r.token == nil || r.token.Token == "":
+	case t.owner.life.Err() != nil:
+		return nil, errShut
+	case err != nil:
+		return nil, fmt.Errorf("log in with %s: get a token: %w", sarama.SASLTypeOAuth, err)
+	case token == nil || token.Token == "":
 		return nil, fmt.Errorf("log in with %s: the token is empty", sarama.SASLTypeOAuth)
 	}
-	t.last.Store(&r.token.Token)
-	return r.token, nil
+	t.last.Store(&token.Token)
+	return token, nil
 }

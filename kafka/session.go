@@ -144,17 +144,25 @@ func (s *session) explain(ctx context.Context, err error) error {
 	return err
 }
 
+// metadata asks the broker that has the least to do.
+func (s *session) metadata(req *sarama.MetadataRequest) (*sarama.MetadataResponse, error) {
+	b := s.client.LeastLoadedBroker()
+	if b == nil {
+		return nil, sarama.ErrOutOfBrokers
+	}
+	_ = b.Open(s.config) // fails if it is open; the request tells what else went wrong
+	answer, err := b.GetMetadata(req)
+	if err != nil {
+		_ = b.Close() // or it would never connect again
+	}
+	return answer, err
+}
+
 // topics returns the names that match, but for Kafka's own topics, in order.
 func (s *session) topics(ctx context.Context, match *regexp.Regexp) (names []string, err error) {
 	err = s.try(ctx, func() error {
-		b := s.client.LeastLoadedBroker()
-		if b == nil {
-			return sarama.ErrOutOfBrokers
-		}
-		_ = b.Open(s.config) // fails if it is open; the request tells what else went wrong
-		answer, err := b.GetMetadata(sarama.NewMetadataRequest(s.config.Version, nil))
+		answer, err := s.metadata(sarama.NewMetadataRequest(s.config.Version, nil))
 		if err != nil {
-			_ = b.Close() // or it would never connect again
 			return err
 		}
 		names = nil
@@ -194,20 +202,11 @@ func (s *session) partitions(ctx context.Context, topic string) (ids []int32, er
 // may be allowed to know of these only; with none, for all that there are.
 func (s *session) cluster(ctx context.Context, topics ...string) (id string, err error) {
 	err = s.try(ctx, func() error {
-		b := s.client.LeastLoadedBroker()
-		if b == nil {
-			return sarama.ErrOutOfBrokers
-		}
-		_ = b.Open(s.config) // fails if it is open; the request tells what else went wrong
-		answer, err := b.GetMetadata(&sarama.MetadataRequest{Version: 5, Topics: topics})
-		if err != nil {
-			_ = b.Close() // or it would never connect again
-			return err
-		}
-		if answer.ClusterID != nil {
+		answer, err := s.metadata(&sarama.MetadataRequest{Version: 5, Topics: topics})
+		if err == nil && answer.ClusterID != nil {
 			id = *answer.ClusterID
 		}
-		return nil
+		return err
 	})
 	return id, err
 }

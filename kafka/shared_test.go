@@ -544,10 +544,7 @@ func TestMemberThatCooperatesIsClosedWhileItJoins(t *testing.T) {
 // that has just started, which does not know its topics yet.
 func TestTopicThatIsGoneKeepsNoPartitionFromMoving(t *testing.T) {
 	t.Parallel()
-	embeddedOnly(t)
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "twitter", "trends"))
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
+	c := fake(t, "trends")
 	p := producer(t, c.ListenAddrs())
 	produce(t, p, "twitter", 0, "a")
 	produce(t, p, "trends", 0, "x")

@@ -126,9 +126,9 @@ type Batch[T any] struct {
 
 	// Hold is nil unless Options.Shared was set. It returns what is to be stored
 	// with the elements, a Claim for each source of which the batch has something,
-	// which holds until release is called: call it when the elements have been sent, and release after the
-	// transaction has ended. Its error is ErrRevoked if another program has the
-	// partitions by now.
+	// which holds until release is called: call it when the elements have been
+	// sent, and release after the transaction has ended. Its error is ErrRevoked if
+	// another program has the partitions by now.
 	Hold func(ctx context.Context) (claims []Claim, release func(), err error)
 }
 

@@ -398,6 +398,7 @@ func TestKilledAtRandomInstants(t *testing.T) {
 		}()
 	}
 	t.Logf("%d kills between the first word and the last, %d gentle stops, %d kills that came after the last word, in %d programs and %v", kills, stops, late, runs, time.Since(begin).Round(time.Second))
+	require.Positive(t, kills)
 }
 
 // Of two processes on one checkpoint, the second is told which the first is.
