@@ -7,7 +7,6 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -17,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/godstream/godstream/batch"
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/kafka"
 	"github.com/godstream/godstream/stream"
 )
@@ -29,12 +29,12 @@ func (v virtual) Dial(network, addr string) (net.Conn, error) {
 	return v.DialContext(context.Background(), network, addr)
 }
 
-// bubble runs f with a broker that has the clock of synctest, and settings and a
+// inBubble runs f with a broker that has the clock of synctest, and settings and a
 // producer for it.
-func bubble(t *testing.T, partitions int32, f func(t *testing.T, client *sarama.Config, addrs []string, p *kgo.Client)) {
+func inBubble(t *testing.T, partitions int32, f func(t *testing.T, client *sarama.Config, addrs []string, p *kgo.Client)) {
 	t.Helper()
 	embeddedOnly(t)
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		network := virtual{&kfake.VirtualNetwork{}}
 		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.SeedTopics(partitions, "twitter"), kfake.ListenFn(network.Listen))
 		require.NoError(t, err)
@@ -68,7 +68,7 @@ func TestBacklogComesInBoundedBatches(t *testing.T) {
 		recordBytes     = size + overhead
 		inSecondBatches = records - batchBytes/recordBytes
 	)
-	bubble(t, partitions, func(t *testing.T, client *sarama.Config, addrs []string, p *kgo.Client) {
+	inBubble(t, partitions, func(t *testing.T, client *sarama.Config, addrs []string, p *kgo.Client) {
 		for i := range int64(records) {
 			produce(t, p, "twitter", int32(i%partitions), string(number(i, size)))
 		}
@@ -119,7 +119,7 @@ func TestSlowerThanWhatArrives(t *testing.T) {
 	)
 	for name, backpressure := range map[string]bool{"by size alone": false, "with backpressure": true} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 2, func(t *testing.T, client *sarama.Config, addrs []string, p *kgo.Client) {
+			inBubble(t, 2, func(t *testing.T, client *sarama.Config, addrs []string, p *kgo.Client) {
 				ctx, stop := context.WithCancel(t.Context())
 				defer stop()
 				app := stream.New(stream.Config{Backpressure: backpressure, MaxBatchBytes: batchBytes, Prefetch: prefetch, Logger: quietly})

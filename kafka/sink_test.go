@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -21,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/kafka"
 	"github.com/godstream/godstream/kafka/embedded"
 	"github.com/godstream/godstream/sink"
@@ -347,7 +347,7 @@ func TestSinkTriesAgainForMostOfItsTime(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				client := kafka.Defaults()
 				client.Producer.Retry.Backoff, client.Producer.Retry.BackoffFunc = test.backoff, test.grows
 				for _, transactional := range []bool{false, true} {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/source"
 )
 
@@ -220,7 +221,7 @@ func TestWhatIsBufferedIsBounded(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				b := source.NewBuffer[int](source.Options{Replay: test.replay, Prefetch: 100, MaxBatchBytes: 100})
 				var idle *source.Feed[int]
 				for range test.idle {
@@ -244,7 +245,7 @@ func TestWhatIsBufferedIsBounded(t *testing.T) {
 		})
 	}
 	t.Run("a record that is larger than all", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := source.NewBuffer[int](source.Options{Prefetch: 100, MaxBatchBytes: 100})
 			fill(b, b.Feed("", 0), 1000)
 			synctest.Wait()
@@ -253,7 +254,7 @@ func TestWhatIsBufferedIsBounded(t *testing.T) {
 		})
 	})
 	t.Run("records without a size", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			b := source.NewBuffer[int](source.Options{Prefetch: 100, MaxBatchBytes: 100})
 			fill(b, b.Feed("", 0), 0)
 			synctest.Wait()
@@ -264,7 +265,7 @@ func TestWhatIsBufferedIsBounded(t *testing.T) {
 }
 
 func TestFilledGivesWhatThereIsWhenNoMoreFits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := source.NewBuffer[int](source.Options{Prefetch: 10, MaxBatchBytes: 100})
 		b.Feed("idle for ever", 0)
 		f := b.Feed("busy", 0)
@@ -290,7 +291,7 @@ func TestFilledGivesWhatThereIsWhenNoMoreFits(t *testing.T) {
 }
 
 func TestReplayWithoutTimesThatOutgrowsTheBuffer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := source.NewBuffer[int](source.Options{Name: "from-1", Replay: true, Prefetch: 50})
 		f := b.Feed("old", 0)
 		b.Go(func(context.Context) error {
@@ -330,7 +331,7 @@ func TestBatchOfAReplayMayBeLargerThanTheBuffer(t *testing.T) {
 }
 
 func TestEndOfContextLosesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := source.NewBuffer[int](source.Options{Replay: true})
 		f := b.Feed("", 0)
 		require.NoError(t, f.Put(1, 1, 1, second(1)))
@@ -373,7 +374,7 @@ func TestGoroutineThatFails(t *testing.T) {
 }
 
 func TestCloseWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := source.NewBuffer[int](source.Options{})
 		b.Go(func(ctx context.Context) error {
 			<-ctx.Done()
@@ -466,7 +467,7 @@ func TestWaitingCallsAreWoken(t *testing.T) {
 		},
 	}
 	for name, test := range tests {
-		bubble(t, name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			b := source.NewBuffer[int](source.Options{Replay: true})
 			one, two := b.Feed("a", 0), b.Feed("b", 0)
 			test.before(one, two)

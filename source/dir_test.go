@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/source"
 )
 
@@ -49,11 +50,11 @@ func both(all ...func(*testing.T, string)) func(*testing.T, string) {
 	}
 }
 
-// bubble runs a test whose clock stands still while it does something, so that
+// inBubble runs a test whose clock stands still while it does something, so that
 // nobody looks at the directory halfway. The clock is long before the files'
 // times.
-func bubble(t *testing.T, name string, test func(t *testing.T)) {
-	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+func inBubble(t *testing.T, name string, test func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) { bubble.Test(t, test) })
 }
 
 func TestDirFollowsItsFiles(t *testing.T) {
@@ -229,7 +230,7 @@ func TestDirFollowsItsFiles(t *testing.T) {
 		}, stats: source.Stats{Retries: -1}},
 	}
 	for name, test := range tests {
-		bubble(t, name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "logs")
 			require.NoError(t, os.Mkdir(dir, 0o700))
 			r := open(t, source.Dir(dir, source.MaxRecord(1000)), source.Options{})

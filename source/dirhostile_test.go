@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/source"
 )
 
@@ -168,7 +169,7 @@ func (b breaking) Read(p []byte) (int, error) {
 }
 
 func TestSlowFileSystemHoldsNoBatchUpForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "a"), "1\n")
 		stuck := make(chan struct{})
@@ -276,7 +277,7 @@ func TestNamesThatWouldMislead(t *testing.T) {
 }
 
 func TestDirectoryThatGoesInTheMiddleOfALook(t *testing.T) {
-	bubble(t, "between its names and its files", func(t *testing.T) {
+	inBubble(t, "between its names and its files", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "logs")
 		require.NoError(t, os.Mkdir(dir, 0o700))
 		write(t, filepath.Join(dir, "a"), "1\n2")
@@ -302,7 +303,7 @@ func TestDirectoryThatGoesInTheMiddleOfALook(t *testing.T) {
 
 func TestFilesThatAreRenamedAllTheTime(t *testing.T) {
 	for _, pattern := range []string{"logs", "log*"} {
-		bubble(t, pattern, func(t *testing.T) {
+		inBubble(t, pattern, func(t *testing.T) {
 			base := t.TempDir()
 			dir := filepath.Join(base, "logs")
 			require.NoError(t, os.Mkdir(dir, 0o700))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/source"
 )
 
@@ -95,7 +96,7 @@ func TestDirectoryOfAPatternThatCantBeReadForAWhile(t *testing.T) {
 		"where the pattern begins": {"*/in", "."},
 	}
 	for name, test := range tests {
-		bubble(t, name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "logs")
 			in := filepath.Join(dir, "web-1", "in")
 			sub := filepath.Join(in, "sub")
@@ -202,7 +203,7 @@ func TestNewOnly(t *testing.T) {
 }
 
 func TestSettle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // whose clock is long before the files' times
+	bubble.Test(t, func(t *testing.T) { // whose clock is long before the files' times
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "a"), "1\n2")
 		r := open(t, source.Dir(dir), source.Options{})
@@ -280,7 +281,7 @@ func TestPackedFiles(t *testing.T) {
 		}, stats: source.Stats{Rejected: 1}},
 	}
 	for name, test := range tests {
-		bubble(t, name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			dir := t.TempDir()
 			r := open(t, source.Dir(dir), source.Options{})
 			for i, step := range test.steps {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/source"
 )
 
@@ -61,7 +62,7 @@ func TestFuncThatCantBeOpened(t *testing.T) {
 }
 
 func TestFuncIsHeldBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		made := 0
 		src := source.Func(func(ctx context.Context, _ int64) iter.Seq2[int, error] {
 			return func(yield func(int, error) bool) {
@@ -83,7 +84,7 @@ func TestFuncIsHeldBack(t *testing.T) {
 }
 
 func TestFuncThatWaitsEndsWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		src := source.Func(func(ctx context.Context, _ int64) iter.Seq2[time.Time, error] {
 			return func(yield func(time.Time, error) bool) {
 				for {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/source"
 )
 
@@ -93,7 +94,7 @@ func TestDirGoesOnAfterARestart(t *testing.T) {
 			options: []source.Option{source.Settle(0)}, first: []string{"1", "2", "3"}, second: []string{"4"}, names: []string{"b.gz", "c.gz"}},
 	}
 	for name, test := range tests {
-		bubble(t, name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			dir := t.TempDir()
 			if test.before != nil {
 				test.before(t, dir)
@@ -144,7 +145,7 @@ func packed(text string) []byte {
 // A slice of files is given again as it was: with lines that had no end, after
 // lines that were left out, of files that have other names now.
 func TestExactSlicesOfADirectory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		src := source.Dir(dir, source.MaxRecord(1000))
 		r := open(t, src, source.Options{Partitions: 2})
@@ -189,7 +190,7 @@ func TestExactSlicesOfADirectory(t *testing.T) {
 
 // All that was read at several looks, as one slice.
 func TestExactSliceOfManyLooks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		src := source.Dir(dir)
 		r := open(t, src, source.Options{})

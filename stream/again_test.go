@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +11,7 @@ import (
 	"github.com/godstream/godstream/batch"
 	"github.com/godstream/godstream/checkpoint"
 	"github.com/godstream/godstream/checkpoint/checkpointtest"
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
 	"github.com/godstream/godstream/stream/streamtest"
@@ -105,7 +105,7 @@ func TestUnnamedSourcesAreRefused(t *testing.T) {
 // What a source can't give again is in the log when the program stops, also what
 // was read and not begun.
 func TestStopKeepsWhatCantBeReadAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		store, sent := checkpointtest.NewFaulty(1), 0
 		var got []string
 		for run := range 2 {
@@ -159,7 +159,7 @@ func (volatileHistory) DecodeRecord(d []byte) (event, error) { return event{valu
 
 // A window shows what comes of a batch without records, also when ticks are merged.
 func TestWindowsShowWhatABatchWithoutRecordsGives(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		app := stream.New(stream.Config{Interval: time.Second, MaxPending: 1, Logger: quiet})
 		began := time.Now()
 		s := stream.From(app, history{feed: func(ctx context.Context, b *source.Buffer[event]) {

@@ -11,13 +11,13 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/godstream/godstream/batch"
 	"github.com/godstream/godstream/codec"
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
 	"github.com/godstream/godstream/stream/streamtest"
@@ -189,7 +189,7 @@ func TestGoexitInAWorkerEndsRun(t *testing.T) {
 }
 
 func TestEndOfContextLetsTheBatchInHandComplete(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		app := stream.New(stream.Config{Interval: time.Second, Logger: quiet})
 		var committed []source.Range
@@ -210,7 +210,7 @@ func TestEndOfContextLetsTheBatchInHandComplete(t *testing.T) {
 }
 
 func TestDrainTimeoutGivesTheBatchUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		app := stream.New(stream.Config{Interval: time.Second, DrainTimeout: 3 * time.Second, Logger: quiet})
 		committed := false
@@ -228,7 +228,7 @@ func TestDrainTimeoutGivesTheBatchUp(t *testing.T) {
 }
 
 func TestEndedContextStopsAnIdleProgram(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 		defer cancel()
 		app := stream.New(stream.Config{Interval: time.Minute, Logger: quiet})
@@ -249,7 +249,7 @@ func TestEndedContextStopsAnIdleProgram(t *testing.T) {
 }
 
 func TestTicksAreMergedWhenBehind(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		app := stream.New(stream.Config{Interval: time.Second, MaxPending: 2, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		began := time.Now() // a whole second

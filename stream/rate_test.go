@@ -3,12 +3,12 @@ package stream_test
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/godstream/godstream/batch"
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
 )
@@ -16,7 +16,7 @@ import (
 // A program that takes 2 ms for a record settles at 500 records a second although
 // 1000 arrive, and goes back to what arrives when it has become faster.
 func TestBackpressure(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		app := stream.New(stream.Config{Interval: time.Second, Backpressure: true, MaxPending: 1, Prefetch: 1000, MaxBatchBytes: 10_000, Logger: quiet})
@@ -66,7 +66,7 @@ func TestBackpressure(t *testing.T) {
 
 // Rates bound each partition, and none is starved.
 func TestRatesByPartition(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		app := stream.New(stream.Config{Interval: 2 * time.Second, InitialRate: 60, Backpressure: true, MaxRatePerPartition: 45, MinRatePerPartition: 3, Logger: quiet})
 		s := stream.From(app, history{feed: func(_ context.Context, b *source.Buffer[event]) {
 			for name, n := range map[string]int{"large": 1000, "middle": 100, "small": 5, "least": 2} {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +14,7 @@ import (
 	"github.com/godstream/godstream/batch"
 	"github.com/godstream/godstream/checkpoint"
 	"github.com/godstream/godstream/checkpoint/checkpointtest"
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
 	"github.com/godstream/godstream/stream/streamtest"
@@ -254,7 +254,7 @@ func TestStopThatTakesTooLongLosesNothing(t *testing.T) {
 	everything(app, in, window.Sliding(3*time.Second, time.Second), want, func(string, int64) bool { return false })
 	require.NoError(t, app.Run(t.Context()))
 
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		got, store := shown{}, checkpointtest.NewFaulty(1)
 		for run := range 3 {
 			ctx, stop := context.WithCancel(t.Context())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/godstream/godstream/batch"
 	"github.com/godstream/godstream/checkpoint/checkpointtest"
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/sink"
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
@@ -169,7 +170,7 @@ func TestWhatASharedProgramCanNotDo(t *testing.T) {
 func TestBatchThatIsRevoked(t *testing.T) {
 	for _, where := range []string{"while an output runs", "by a sink", "in between"} {
 		t.Run(where, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				p := &pool{values: []int{1, 2, 3}}
 				ctx, stop := context.WithCancel(t.Context())
 				defer stop()
@@ -222,7 +223,7 @@ func TestBatchThatIsRevoked(t *testing.T) {
 
 // Who holds waits while partitions are distributed, which may take minutes.
 func TestBatchThatHasNothingOfASharedSourceHoldsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := &pool{values: []int{1, 2, 3}}
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
@@ -243,7 +244,7 @@ func TestBatchThatHasNothingOfASharedSourceHoldsNothing(t *testing.T) {
 func TestBatchThatIsRevokedIsNotTriedAgain(t *testing.T) {
 	for _, when := range []string{"running", "waiting"} {
 		t.Run(when, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				p := &pool{values: []int{1, 2, 3}}
 				ctx, stop := context.WithCancel(t.Context())
 				defer stop()

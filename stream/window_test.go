@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -13,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/godstream/godstream/batch"
+	"github.com/godstream/godstream/internal/bubble"
 	"github.com/godstream/godstream/source"
 	"github.com/godstream/godstream/stream"
 	"github.com/godstream/godstream/stream/streamtest"
@@ -129,7 +129,7 @@ func TestStreamsOfDifferentPeriodsAreNotCombined(t *testing.T) {
 // While a program is behind, a tick whose windows show what no later one does is
 // run, without new records; others are merged.
 func TestTicksThatWindowsNeedAreNotMerged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		app := stream.New(stream.Config{Interval: time.Second, MaxPending: 1, Logger: quiet})
 		began := time.Now()
 		s := stream.From(app, history{feed: func(ctx context.Context, b *source.Buffer[event]) {

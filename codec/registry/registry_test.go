@@ -19,6 +19,7 @@ import (
 
 	"github.com/godstream/godstream/codec/registry"
 	"github.com/godstream/godstream/codec/registry/registrytest"
+	"github.com/godstream/godstream/internal/bubble"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 )
@@ -174,7 +175,7 @@ func TestFailures(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				requests := 0
 				c := client(func(r *http.Request) (int, string, error) {
 					requests++
@@ -221,7 +222,7 @@ func TestFailures(t *testing.T) {
 }
 
 func TestFailureThatPasses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		requests := 0
 		c := client(func(*http.Request) (int, string, error) {
 			if requests++; requests < 4 {
@@ -241,7 +242,7 @@ func TestFailureThatPasses(t *testing.T) {
 }
 
 func TestRegistryThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := client(func(r *http.Request) (int, string, error) {
 			<-r.Context().Done()
 			return 0, "", r.Context().Err()
@@ -255,7 +256,7 @@ func TestRegistryThatHangs(t *testing.T) {
 }
 
 func TestCallerGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var up atomic.Bool
 		c := client(func(*http.Request) (int, string, error) {
 			if up.Load() {
@@ -321,7 +322,7 @@ func TestHostileNumbers(t *testing.T) {
 }
 
 func TestManyAskAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var requests atomic.Int64
 		c := client(func(r *http.Request) (int, string, error) {
 			requests.Add(1)

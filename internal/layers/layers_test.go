@@ -1,4 +1,5 @@
-// Package layers holds one test: the table of who may import whom.
+// Package layers holds tests of who may use what: above all the table of who may
+// import whom.
 package layers
 
 import (
@@ -6,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -32,6 +34,7 @@ var layers = map[string]struct{ ours, libraries []string }{
 	"internal/hash":             {},
 	"internal/rate":             {},
 	"internal/cost":             {},
+	"internal/bubble":           {},
 	"batch":                     {ours: []string{"internal/hash"}, libraries: []string{"golang.org/x/exp/constraints"}},
 	"internal/state":            {ours: []string{"batch", "internal/hash"}},
 	"internal/shape":            {ours: []string{"codec"}},
@@ -122,4 +125,22 @@ func layer(pkg string) string {
 		return top
 	}
 	return path.Clean(pkg)
+}
+
+// A bubble of synctest under the race detector needs what package bubble does.
+func TestBubblesComeFromOnePlace(t *testing.T) {
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, "_test.go") || filepath.Base(filepath.Dir(file)) == "layers" {
+			return err
+		}
+		text, err := os.ReadFile(file)
+		if strings.Contains(string(text), "synctest.Test(") {
+			t.Errorf("%s calls synctest.Test; call bubble.Test of internal/bubble", file)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
