@@ -299,7 +299,7 @@ func (a *App) resume(ctx context.Context, s checkpoint.Session, run *engine.Conf
 			"kept", j.Kept, "new", j.New, "dropped", j.Dropped)
 	}
 	for _, d := range j.Damaged {
-		log.Error("a file of the checkpoint is damaged; an older one was used", "app", a.Name(), "store", describe(a.store), "file", d)
+		log.Error("a file of the checkpoint is damaged; the newest checkpoint that is whole was used, and all is written anew", "app", a.Name(), "store", describe(a.store), "file", d)
 	}
 	a.checkpoint = j.ID()
 	run.Resume = engine.Resume{Batches: j.Batches, Time: j.Time, Checkpoint: j.ID(), Stored: j.Stored()}

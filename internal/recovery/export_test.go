@@ -2,7 +2,7 @@ package recovery
 
 // Small lets generations be short, as long programs have them, and their images
 // take several saves.
-func Small() { maxGeneration, minGeneration, minImage = 7, 300, 5 }
+func Small() { maxGeneration, minGeneration, minImage, imageSaves = 7, 300, 5, 50 }
 
 var (
 	ReadManifest   = readManifest

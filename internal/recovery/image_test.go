@@ -66,3 +66,22 @@ func files(m recovery.Manifest) map[int64]bool {
 	}
 	return needed
 }
+
+// A program that never runs as long as an image takes begins its generations when it
+// starts, so its files do not become ever more.
+func TestGenerationsOfShortRuns(t *testing.T) {
+	m, got, generations := memory{}, shown{}, map[int64]bool{}
+	for until := int64(1); until <= batches; until++ {
+		_, err := run(m, got, until)
+		require.NoError(t, err)
+		names := saves(m)
+		newest, err := recovery.ReadManifest(names[0], m[names[0]])
+		require.NoError(t, err)
+		require.Equal(t, until, newest.Done)
+		generations[newest.Generation] = true
+		require.Less(t, len(names), 20, "run %d", until)
+	}
+	require.Equal(t, uninterrupted(t), got)
+	t.Logf("%d generations", len(generations))
+	require.Greater(t, len(generations), 3)
+}

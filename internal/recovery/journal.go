@@ -181,6 +181,7 @@ func (j *Journal) read(ctx context.Context) error {
 			at.set(p)
 		}
 	}
+	first := true // of the generation
 	for i, c := range v.Checkpoints[:v.Newest+1] {
 		if c.Fault != "" {
 			continue
@@ -189,8 +190,11 @@ func (j *Journal) read(ctx context.Context) error {
 			continue // one can't go on from there
 		}
 		j.kept = append(j.kept, c.Manifest)
-		if c.Generation == j.newest.Generation && c.Number > c.Generation {
-			j.grown += c.size
+		if c.Generation == j.newest.Generation {
+			if !first {
+				j.grown += c.size
+			}
+			first = false
 		}
 	}
 	for _, l := range v.logs {
@@ -545,17 +549,20 @@ func (j *Journal) End(ctx context.Context) error {
 var (
 	maxGeneration int64 = 100     // saves
 	minGeneration int64 = 1 << 20 // bytes that a generation may have at least
-	minImage            = 1 << 20 // bytes that a save adds to an image at least
+	minImage      int64 = 1 << 20 // bytes that a save adds to an image at least
+	imageSaves    int64 = 100     // saves that make an image at most
 )
 
 // save writes what has changed, and a bit of an image if it is time to begin a
-// generation: all of it where there is nothing that one could go on from.
+// generation: all of it where there is nothing that one could go on from, and at the
+// start, where no batch waits. So a generation ends also in a program that never runs
+// as long as an image takes.
 func (j *Journal) save(ctx context.Context, begin bool) error {
 	m := j.newest
 	j.saves++
 	m.Number, m.Saved, m.App, m.Interval = j.saves, time.Now().UTC().Truncate(time.Millisecond), j.config.App, j.config.Interval
 	first := slices.IndexFunc(j.kept, func(k Manifest) bool { return k.Generation == m.Generation })
-	whole := j.wholeNow || first < 0
+	whole := j.wholeNow || first < 0 || begin && j.due(&j.kept[first])
 	if whole || j.image == nil && j.due(&j.kept[first]) {
 		j.image = &image{begin: m.Number, parts: map[string][]Part{}, fresh: true}
 	}
@@ -592,9 +599,6 @@ func (j *Journal) save(ctx context.Context, begin bool) error {
 	}
 	j.newest, j.kept, j.logs, j.saved = m, kept, logs, time.Now()
 	j.wholeNow, j.Dropped = false, nil
-	if j.image == nil {
-		j.opened = opened{}
-	}
 	return j.forget(ctx)
 }
 
@@ -627,10 +631,11 @@ type change struct {
 // everything now.
 func (j *Journal) changes(ctx context.Context, whole bool) (all []change, complete bool, err error) {
 	complete = j.image != nil
-	room := minImage // bytes that may come to the image
+	room := int(max(minImage, j.newest.bytes()/imageSaves)) // bytes that may come to the image
 	if whole {
 		room = math.MaxInt / 2
 	}
+	copying := false // there are more parts to be copied with the next save
 	for _, k := range j.keepers {
 		c := change{Imaged: Imaged{Complete: true}}
 		if j.image != nil && k.Image != nil {
@@ -660,8 +665,12 @@ func (j *Journal) changes(ctx context.Context, whole bool) (all []change, comple
 				room -= len(part)
 			}
 		}
+		copying = copying || k.Image == nil && !c.Complete
 		complete = complete && c.Complete
 		all = append(all, c)
+	}
+	if !copying {
+		j.opened = opened{}
 	}
 	return all, complete, nil
 }
@@ -761,8 +770,13 @@ func (j *Journal) keep(m *Manifest) (kept []Manifest, logs []LogRef) {
 	for _, k := range kept {
 		needed[k.Number] = true
 		for _, o := range k.Operators {
-			for _, p := range slices.Concat(o.Parts, o.Image) {
+			for _, p := range o.Parts {
 				needed[p.Save] = true
+			}
+			if k.Number == m.Number { // the image of an earlier one is in its, or was given up
+				for _, p := range o.Image {
+					needed[p.Save] = true
+				}
 			}
 		}
 	}

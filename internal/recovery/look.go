@@ -118,7 +118,11 @@ func (v *View) report(faults map[string][]string) {
 	current := newest != nil && newest.Number == v.saves
 	for _, c := range v.Checkpoints {
 		for _, o := range c.Operators {
-			for _, p := range slices.Concat(o.Parts, o.Image) {
+			parts := o.Parts
+			if current && c.Number == newest.Number { // no other image is kept
+				parts = slices.Concat(parts, o.Image)
+			}
+			for _, p := range parts {
 				if _, err := v.part(p); err != nil && (!current || v.expected(newest, saveName(p.Save))) {
 					add(saveName(p.Save), err.Error())
 				}

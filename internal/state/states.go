@@ -15,7 +15,7 @@ import (
 // changed since they were last saved.
 //
 // It is written as a sequence of parts: each has what has changed since the one
-// before, the first all keys.
+// before; the first all keys, or the first of an image (see Image).
 type States[K comparable, S any] struct {
 	table  *Table[K, S]
 	format Format[K, S]
@@ -362,7 +362,7 @@ func (t *States[K, S]) Image(begin bool, room int) (both, rest, image []byte, co
 	room += len(both) + len(rest)
 	var entries []byte
 	from, count := t.imaged, 0
-	for all := uint32(t.table.Numbers()); t.imaged < all && len(entries)+count < room; t.imaged++ {
+	for all := uint32(t.table.Numbers()); t.imaged < all && len(entries) < room; t.imaged++ {
 		if t.table.Live(t.imaged) {
 			if entries, err = t.appendEntry(entries, t.imaged); err != nil {
 				return nil, nil, nil, false, err
@@ -370,12 +370,13 @@ func (t *States[K, S]) Image(begin bool, room int) (both, rest, image []byte, co
 			count++
 		}
 	}
-	if count > 0 || from == 0 {
+	complete = int(t.imaged) == t.table.Numbers()
+	if count > 0 || from == 0 && complete {
 		image = binary.AppendUvarint(binary.AppendUvarint(make([]byte, 0, len(entries)+16), 0), uint64(count))
 		image = append(image, entries...)
 	}
 	t.clean()
-	return both, rest, image, int(t.imaged) == t.table.Numbers(), nil
+	return both, rest, image, complete, nil
 }
 
 // changed is the numbers of keys that have changed, in order of insertion.
@@ -390,6 +391,10 @@ func (t *States[K, S]) changed() []uint32 {
 	return slices.Compact(numbers)
 }
 
+// mostAhead is for how many bytes a part has room before they are there: the part
+// before may have had other lengths.
+const mostAhead = 1 << 20
+
 // encode makes a part.
 func (t *States[K, S]) encode(gone []K, numbers []uint32) ([]byte, error) {
 	part, err := AppendAll(nil, [][]K{gone}, t.format.AppendKey)
@@ -397,7 +402,7 @@ func (t *States[K, S]) encode(gone []K, numbers []uint32) ([]byte, error) {
 		return nil, err
 	}
 	if t.length > 0 {
-		part = slices.Grow(part, binary.MaxVarintLen64+len(numbers)*t.length)
+		part = slices.Grow(part, binary.MaxVarintLen64+min(len(numbers)*t.length, mostAhead))
 	}
 	begin, ahead := len(part), 0
 	part, err = AppendAll(part, [][]uint32{numbers}, func(dst []byte, n uint32) ([]byte, error) {

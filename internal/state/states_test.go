@@ -3,7 +3,9 @@ package state_test
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -153,4 +155,46 @@ func keysOf(s *state.States[int, string], numbers []uint32) (keys []int) {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// What a part has room for follows the part before, which may have had another kind
+// of states.
+func TestLongStateBeforeShortOnes(t *testing.T) {
+	s := state.NewStates[int, string](true, true)
+	s.Track(formats[int, string](t))
+	s.Begin()
+	s.Set(0, strings.Repeat("x", 1<<20), at(1))
+	_, err := s.Save()
+	require.NoError(t, err)
+	const keys = 10_000
+	for k := range keys {
+		s.Set(k+1, "", at(2))
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	part, err := s.Save()
+	runtime.ReadMemStats(&after)
+	require.NoError(t, err)
+	require.Less(t, len(part), 100*keys)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(10<<20))
+}
+
+// An operator that has no room in a save leaves no trace in it.
+func TestImageWithoutRoom(t *testing.T) {
+	s := state.NewStates[int, string](true, true)
+	s.Track(formats[int, string](t))
+	s.Begin()
+	s.Set(1, "a", at(1))
+	_, err := s.Save()
+	require.NoError(t, err)
+	both, rest, image, complete, err := s.Image(true, -1)
+	require.NoError(t, err)
+	require.False(t, complete)
+	require.Nil(t, both)
+	require.Nil(t, rest)
+	require.Nil(t, image)
+	_, _, image, complete, err = s.Image(false, 1)
+	require.NoError(t, err)
+	require.True(t, complete)
+	require.NotNil(t, image)
 }
