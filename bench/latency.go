@@ -46,7 +46,7 @@ func (l latency) ours(args []string) (Result, error) {
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	config := settings("latency")
-	config.Ticks, config.Interval = stream.Live, l.interval
+	config.Ticks, config.Interval, config.MaxBatchBytes = stream.Live, l.interval, 512<<20
 	app := stream.New(config)
 	messages := stream.From(app, kafka.Source(kafka.Config{Brokers: strings.Split(l.brokers, ","), Start: kafka.Latest}, l.topic))
 	parsed, _ := stream.Decode(messages, fastjson.JSON[w1Tweet]())
@@ -194,7 +194,7 @@ func delay(brokers string, interval, length time.Duration, rate int) (r Result, 
 	if err != nil {
 		return r, err
 	}
-	topic := fmt.Sprintf("live-%d-%d", interval.Milliseconds(), rate)
+	topic := fmt.Sprintf("live-%d-%d-%d", interval.Milliseconds(), rate, time.Now().UnixNano())
 	if err := makeTopic(brokers, topic); err != nil {
 		return r, err
 	}

@@ -20,7 +20,7 @@ func init() { commands["table"] = table }
 // a script runs.
 type spec struct {
 	job, peer string
-	args      string // separated by spaces
+	args      string // separated by spaces; GODEBUG=… is for the environment
 	external  bool
 }
 
@@ -57,10 +57,16 @@ func (r Result) number(name string) float64 {
 func loop(job, peer, args string) spec { return spec{job: job, peer: peer, args: args} }
 func peer(job, name, args string) spec { return spec{job: job, peer: name, args: args, external: true} }
 
+// keepPages lets the runtime give memory back that the kernel takes when it needs
+// it, instead of at once.
+const keepPages = "GODEBUG=madvdontneed=0"
+
 // rules are what must hold, by job.
 var rules = []rule{
 	{ours("W1", ""), loop("W1", "loop", ""), cpuPerRecord, 1.2},
 	{ours("W1", ""), loop("W1", "loop", ""), perSecond, .85},
+	{ours("W1", keepPages), loop("W1", "loop", keepPages), cpuPerRecord, 1.2},
+	{ours("W1", keepPages), loop("W1", "loop", keepPages), perSecond, .85},
 	{ours("W1", "-decoder std"), peer("W1", "go-sarama-std", ""), perSecond, .85},
 	{ours("W2", ""), loop("W2", "loop", ""), cpuPerRecord, 1.3},
 	{ours("W2s", ""), loop("W2s", "loop", ""), cpuPerRecord, 1.25},
@@ -71,6 +77,7 @@ var rules = []rule{
 	{ours("W4", ""), loop("W4", "loop-exchange", ""), cpuPerRecord, 1.5},
 	{ours("W4u", ""), loop("W4u", "loop-rebuild", ""), cpuPerRecord, 1. / 3},
 	{ours("W4u", ""), loop("W4u", "loop-dense", ""), cpuPerRecord, 1},
+	{ours("W4u", ""), loop("W4u", "loop-dense-exchange", ""), cpuPerRecord, 1},
 	{ours("W4u", ""), loop("W4u", "loop-dense-func", ""), cpuPerRecord, 1},
 
 	{ours("W1", ""), peer("W1", "go-sarama-goccy", "-fetch 8388608 -buffer 30000"), cpuPerRecord, 1.2},
@@ -105,7 +112,7 @@ func table(args []string) error {
 	err := flags("table", args, func(s *flag.FlagSet) {
 		s.IntVar(&rounds, "rounds", 5, "how often each one runs, in turn")
 		s.StringVar(&at.peers, "peers", os.Getenv("BENCH_PEERS"), "directory with a run.sh that takes a job and a peer and prints a line as this program does; none: only ours and the loops")
-		s.BoolVar(&java, "java", false, "with -peers: also those on a JVM, once each")
+		s.BoolVar(&java, "java", false, "with -peers: also those on a JVM, three times at most")
 		s.StringVar(&only, "only", "", "jobs, separated by commas; empty: all")
 		s.StringVar(&lines, "lines", "", "file to which each line that a run prints is added")
 		s.StringVar(&at.brokers, "brokers", "", "for W1: brokers that have the tweets; empty: one is started, with -n tweets")
@@ -141,7 +148,7 @@ func table(args []string) error {
 	return printTable(os.Stdout, chosen, results)
 }
 
-// isJava says that a peer takes minutes and gigabytes.
+// isJava says that a peer takes half a minute or more, and gigabytes.
 func (s spec) isJava() bool {
 	return s.external && !strings.HasPrefix(s.peer, "go") && !strings.HasPrefix(s.peer, "ro")
 }
@@ -163,7 +170,7 @@ func measure(rules []rule, rounds int, at place, lines string) (map[spec][]Resul
 	results := map[spec][]Result{}
 	for round := range rounds {
 		for _, s := range specs(rules) {
-			if s.isJava() && round > 0 {
+			if s.isJava() && round >= 3 { // each takes half a minute or more
 				continue
 			}
 			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, rounds, s)
@@ -201,7 +208,14 @@ type place struct {
 // run runs it in a process of its own.
 func (s spec) run(at place) (r Result, line []byte, err error) {
 	var command *exec.Cmd
-	args := append([]string{s.job, s.peer}, strings.Fields(s.args)...)
+	args, env := []string{s.job, s.peer}, os.Environ()
+	for _, arg := range strings.Fields(s.args) {
+		if strings.HasPrefix(arg, "GODEBUG=") {
+			env = append(env, arg)
+		} else {
+			args = append(args, arg)
+		}
+	}
 	if s.external {
 		command = exec.Command(filepath.Join(at.peers, "run.sh"), args...)
 	} else {
@@ -215,7 +229,7 @@ func (s spec) run(at place) (r Result, line []byte, err error) {
 		command = exec.Command(self, args...)
 	}
 	var stderr bytes.Buffer
-	command.Stderr = &stderr
+	command.Stderr, command.Env = &stderr, env
 	line, err = command.Output()
 	if err != nil {
 		return r, nil, fmt.Errorf("%w: %s", err, stderr.Bytes())

@@ -34,6 +34,7 @@ type w1 struct {
 	records, partitions   int
 	decoder               string
 	fetch, buffer         int
+	batch, prefetch       int64
 }
 
 // w1Tweet is the part of a tweet that is decoded.
@@ -51,6 +52,8 @@ func (w *w1) parse(args []string) error {
 		s.IntVar(&w.partitions, "partitions", 4, "partitions of the topic")
 		s.StringVar(&w.truth, "truth", "", "file with what a right count finds: records, valid, invalid, distinct, top_author, top_count")
 		s.StringVar(&w.decoder, "decoder", "fast", "ours: fast is codec/fastjson, std is codec.JSON")
+		s.Int64Var(&w.batch, "batch", 0, "ours: MaxBatchBytes; 0 is the default")
+		s.Int64Var(&w.prefetch, "prefetch", 0, "ours: Prefetch; 0 is the default")
 		s.IntVar(&w.fetch, "fetch", 8<<20, "loop: bytes that a fetch asks of a partition")
 		s.IntVar(&w.buffer, "buffer", 30_000, "loop: records that the client may have waiting for each partition")
 	})
@@ -124,7 +127,9 @@ func (w w1) ours(args []string) (Result, error) {
 	var m meter
 	t := tally{authors: map[string]int64{}}
 	n, here := 0, 0
-	app := stream.New(settings("W1"))
+	config := settings("W1")
+	config.MaxBatchBytes, config.Prefetch = w.batch, w.prefetch
+	app := stream.New(config)
 	messages := stream.From(app, kafka.Source(kafka.Config{Brokers: strings.Split(w.brokers, ","), Ranges: ranges}))
 	parsed, malformed := stream.Decode(messages, of())
 	authors := stream.Map(parsed, func(t w1Tweet) string { return t.User.ScreenName })

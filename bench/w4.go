@@ -26,6 +26,7 @@ func init() {
 	register("W4u", "ours", w4{}.everyKey)
 	register("W4u", "loop-rebuild", w4{}.loop(rebuildMaps))
 	register("W4u", "loop-dense", w4{}.loop(addDense))
+	register("W4u", "loop-dense-exchange", w4{}.loop(addExchanged))
 	register("W4u", "loop-dense-func", w4{}.loop(updateDense))
 }
 
@@ -282,23 +283,16 @@ func (t *touch) batch(_ []string, split [shards][]string) {
 	})
 }
 
-// exchanged divides the records of each half of a batch by the hashes of their
-// keys first, as a program has to that gets them in any order.
-type exchanged struct {
-	counted
-	seed maphash.Seed
-}
+// exchange divides the records of each half of a batch by the hashes of their
+// keys, as a program has to that gets them in any order.
+type exchange struct{ seed maphash.Seed }
 
-func touchExchanged(names []string, _ func(n int) int) (string, looped) {
-	e := &exchanged{seed: maphash.MakeSeed()}
-	e.counted = newCounted(names, func(n int) int { return e.shard(names[n]) })
-	return "go-loop-exchange", e
-}
+func newExchange() exchange { return exchange{maphash.MakeSeed()} }
 
-func (e *exchanged) shard(k string) int { return int(maphash.String(e.seed, k) >> 63) }
+func (e exchange) shard(k string) int { return int(maphash.String(e.seed, k) >> 63) }
 
-func (e *exchanged) batch(in []string, _ [shards][]string) {
-	var boxes [shards][shards][]string // from, to
+// divide gives the records by half and shard.
+func (e exchange) divide(in []string) (boxes [shards][shards][]string) {
 	onShards(func(from int) {
 		half := in[len(in)*from/shards : len(in)*(from+1)/shards]
 		var box [shards][]string
@@ -311,6 +305,22 @@ func (e *exchanged) batch(in []string, _ [shards][]string) {
 		}
 		boxes[from] = box
 	})
+	return boxes
+}
+
+// exchanged adds to the counts of records that it divides.
+type exchanged struct {
+	counted
+	exchange
+}
+
+func touchExchanged(names []string, _ func(n int) int) (string, looped) {
+	e := newExchange()
+	return "go-loop-exchange", &exchanged{newCounted(names, func(n int) int { return e.shard(names[n]) }), e}
+}
+
+func (e *exchanged) batch(in []string, _ [shards][]string) {
+	boxes := e.divide(in)
 	onShards(func(to int) {
 		counts := e.counted[to]
 		for from := range boxes {
@@ -387,6 +397,10 @@ func (s *denseShard) at(k string) uint32 {
 
 func (d *dense) batch(_ []string, split [shards][]string) {
 	onShards(func(s int) { d.visit(&d.shard[s], split[s]) })
+	d.addUp()
+}
+
+func (d *dense) addUp() {
 	d.total = 0
 	for s := range d.shard {
 		d.total += d.shard[s].sum
@@ -406,16 +420,47 @@ func (d *dense) each(yield func(key string, n int64)) {
 // addDense adds what has come to each count, and gives the sum of all.
 func addDense(names []string, shardOf func(n int) int) (string, looped) {
 	return "go-loop-dense", newDense(names, shardOf, func(s *denseShard, in []string) {
-		for _, k := range in {
-			s.here[s.at(k)]++
-		}
-		s.sum = 0
-		for i, n := range s.here {
-			s.counts[i] += n
-			s.here[i] = 0
-			s.sum += s.counts[i]
-		}
+		s.count(in)
+		s.add()
 	})
+}
+
+func (s *denseShard) count(in []string) {
+	for _, k := range in {
+		s.here[s.at(k)]++
+	}
+}
+
+func (s *denseShard) add() {
+	s.sum = 0
+	for i, n := range s.here {
+		s.counts[i] += n
+		s.here[i] = 0
+		s.sum += s.counts[i]
+	}
+}
+
+// exchangedDense is addDense for records that it divides.
+type exchangedDense struct {
+	*dense
+	exchange
+}
+
+func addExchanged(names []string, _ func(n int) int) (string, looped) {
+	e := newExchange()
+	return "go-loop-dense-exchange", &exchangedDense{newDense(names, func(n int) int { return e.shard(names[n]) }, nil), e}
+}
+
+func (e *exchangedDense) batch(in []string, _ [shards][]string) {
+	boxes := e.divide(in)
+	onShards(func(to int) {
+		s := &e.dense.shard[to]
+		for from := range boxes {
+			s.count(boxes[from][to])
+		}
+		s.add()
+	})
+	e.addUp()
 }
 
 // updateDense calls the function that ours calls, for each key with its values.

@@ -164,7 +164,10 @@ func (r Range) String() string {
 	return fmt.Sprintf("%s/%d[%d,%d)", r.Topic, r.Partition, r.From, r.Until)
 }
 
-// Defaults returns the client settings that are used when Config.Client is nil.
+// Defaults returns the client settings that are used when Config.Client is nil. In
+// a live program, brokers then answer a fetch when there is 1 MiB, or after a fiftieth
+// of the interval (at least 1 ms, at most MaxWaitTime, 250 ms), instead of for each
+// record.
 //
 // Besides what the source reads ahead (source.Options.Prefetch), the client
 // holds the fetch in hand: of each broker at most Consumer.Fetch.MaxBytes
@@ -181,6 +184,17 @@ func Defaults() *sarama.Config {
 	c.Consumer.Retry.Backoff = time.Second
 	c.Metadata.Full = false
 	c.Net.DialTimeout = 10 * time.Second
+	return c
+}
+
+// paced is what a live program with the interval reads with. Each fetch costs as
+// much as tens of records.
+func (c Config) paced(interval time.Duration) Config {
+	if c.Client == nil && interval > 0 {
+		c.Client = Defaults()
+		c.Client.Consumer.Fetch.Min = 1 << 20
+		c.Client.Consumer.MaxWaitTime = min(max(interval/50, time.Millisecond), c.Client.Consumer.MaxWaitTime)
+	}
 	return c
 }
 

@@ -59,7 +59,7 @@ func (in *input) Open(ctx context.Context, o source.Options) (source.Reader[Reco
 	if in.config.Shared && o.Replay {
 		return nil, errors.New("kafka: Config.Shared: a replay by record time reads all partitions; leave Shared out")
 	}
-	c := in.config.defaults()
+	c := in.config.defaults().paced(o.Interval)
 	ctx, cancel := context.WithTimeoutCause(ctx, c.ConnectTimeout, errNoAnswer)
 	defer cancel()
 	s, err := connect(ctx, c)

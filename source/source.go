@@ -59,6 +59,10 @@ type Options struct {
 	// end now and stops there.
 	Replay bool
 
+	// Interval is the time between the batches of a live program, else 0. Records may
+	// be let wait for a small part of it, if it is cheaper to fetch many at once.
+	Interval time.Duration
+
 	// Partitions is what Slice.Spread is to be for a source that has no
 	// partitions of its own.
 	Partitions int

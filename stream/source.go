@@ -81,8 +81,13 @@ func (o *opened[R]) Name() string { return o.name }
 
 func (o *opened[R]) Open(ctx context.Context) error {
 	c := o.app.config
+	interval := c.Interval
+	if c.Ticks != Live {
+		interval = 0
+	}
 	r, err := o.source.Open(ctx, source.Options{
-		Name: o.name, App: c.Name, StoredBySink: o.shared && len(o.app.transactional) > 0, Replay: c.Ticks == Replay, Partitions: c.Partitions, Prefetch: c.Prefetch,
+		Interval: interval,
+		Name:     o.name, App: c.Name, StoredBySink: o.shared && len(o.app.transactional) > 0, Replay: c.Ticks == Replay, Partitions: c.Partitions, Prefetch: c.Prefetch,
 		MaxBatchBytes: o.app.program.Share(c.MaxBatchBytes), Positions: o.positions, Logger: c.Logger,
 	})
 	if err != nil {
