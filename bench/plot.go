@@ -77,11 +77,14 @@ func plot(args []string) error {
 	var out, only string
 	var rounds int
 	err := flags("plot", args, func(s *flag.FlagSet) {
-		s.StringVar(&out, "out", ".", "directory for the pictures")
+		s.StringVar(&out, "out", ".", "directory for the pictures, made if it is not there")
 		s.StringVar(&only, "only", "", "charts, separated by commas; empty: all")
 		s.IntVar(&rounds, "rounds", 3, "how often each one runs, in turn; the least counts")
 	})
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(out, 0o777); err != nil {
 		return err
 	}
 	for _, c := range charts {

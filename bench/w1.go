@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,13 +55,19 @@ func (w *w1) parse(args []string) error {
 		s.StringVar(&w.decoder, "decoder", "fast", "ours: fast is codec/fastjson, std is codec.JSON")
 		s.Int64Var(&w.batch, "batch", 0, "ours: MaxBatchBytes; 0 is the default")
 		s.Int64Var(&w.prefetch, "prefetch", 0, "ours: Prefetch; 0 is the default")
-		s.IntVar(&w.fetch, "fetch", 8<<20, "loop: bytes that a fetch asks of a partition")
-		s.IntVar(&w.buffer, "buffer", 30_000, "loop: records that the client may have waiting for each partition")
+		s.IntVar(&w.fetch, "fetch", 0, "bytes that a fetch asks of a partition; 0: 8 MiB for the loop, what kafka.Defaults has for ours")
+		s.IntVar(&w.buffer, "buffer", 0, "records that the client may have waiting for each partition; 0: 30,000 for the loop, what kafka.Defaults has for ours")
 	})
 	if err == nil && w.brokers == "" {
 		err = errors.New("it needs -brokers: go run ./bench broker starts one")
 	}
 	return err
+}
+
+// tune sets what the flags say, or else these.
+func (w *w1) tune(c *sarama.Config, fetch, buffer int) {
+	c.Consumer.Fetch.Default = int32(cmp.Or(w.fetch, fetch))
+	c.ChannelBufferSize = cmp.Or(w.buffer, buffer)
 }
 
 // until is the offset at which a partition ends.
@@ -130,7 +137,9 @@ func (w w1) ours(args []string) (Result, error) {
 	config := settings("W1")
 	config.MaxBatchBytes, config.Prefetch = w.batch, w.prefetch
 	app := stream.New(config)
-	messages := stream.From(app, kafka.Source(kafka.Config{Brokers: strings.Split(w.brokers, ","), Ranges: ranges}))
+	client := kafka.Defaults()
+	w.tune(client, int(client.Consumer.Fetch.Default), client.ChannelBufferSize)
+	messages := stream.From(app, kafka.Source(kafka.Config{Brokers: strings.Split(w.brokers, ","), Ranges: ranges, Client: client}))
 	parsed, malformed := stream.Decode(messages, of())
 	authors := stream.Map(parsed, func(t w1Tweet) string { return t.User.ScreenName })
 	stream.ForEachBatch(stream.CountByValue(authors), func(_ context.Context, _ stream.BatchInfo, b batch.Batch[stream.Pair[string, int64]]) error {
@@ -167,8 +176,7 @@ func (w w1) loop(args []string) (Result, error) {
 		return Result{}, err
 	}
 	config := sarama.NewConfig()
-	config.Consumer.Fetch.Default = int32(w.fetch)
-	config.ChannelBufferSize = w.buffer
+	w.tune(config, 8<<20, 30_000)
 	consumer, err := sarama.NewConsumer(strings.Split(w.brokers, ","), config)
 	if err != nil {
 		return Result{}, err

@@ -171,14 +171,14 @@ func (r Range) String() string {
 //
 // Besides what the source reads ahead (source.Options.Prefetch), the client
 // holds the fetch in hand: of each broker at most Consumer.Fetch.MaxBytes
-// (16 MiB), of each partition about Consumer.Fetch.Default (2 MiB). They have
+// (16 MiB), of each partition about Consumer.Fetch.Default (4 MiB). They have
 // no metrics; set MetricRegistry to metrics.NewRegistry() if you want them.
 func Defaults() *sarama.Config {
 	c := sarama.NewConfig()
 	c.ClientID = "godstream"
 	c.MetricRegistry = noMetrics{}
-	c.ChannelBufferSize = 1024
-	c.Consumer.Fetch.Default = 2 << 20
+	c.ChannelBufferSize = 2048
+	c.Consumer.Fetch.Default = 4 << 20
 	c.Consumer.Fetch.MaxBytes = 16 << 20
 	c.Consumer.MaxWaitTime = 250 * time.Millisecond
 	c.Consumer.Retry.Backoff = time.Second

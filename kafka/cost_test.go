@@ -44,7 +44,7 @@ const (
 // limits are what it may cost, as ratios of medians to the loop's. Of short
 // records, what is done for each weighs more, and speed varies too much.
 var limits = map[string]struct{ cpu, speed float64 }{
-	"read tweets": {1.15, 0.8}, "count tweets": {1.2, 0.8}, "read short": {1.3, 0}, "count short": {1.3, 0},
+	"read tweets": {1.15, 0.8}, "count tweets": {1.2, 0.8}, "read short": {1.4, 0}, "count short": {1.4, 0},
 }
 
 // job is what a process does, and result what it says about it.
