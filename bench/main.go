@@ -73,6 +73,7 @@ func list([]string) error {
 func flags(name string, args []string, declare func(*flag.FlagSet)) error {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.StringVar(&profile, "cpuprofile", "", "file for a profile of what is measured, to be read by go tool pprof")
+	f.StringVar(&allocations, "memprofile", "", "file for a profile of what the process has allocated")
 	declare(f)
 	if err := f.Parse(args); err != nil {
 		return err

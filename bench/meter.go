@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -41,8 +42,9 @@ type meter struct {
 	at      time.Time // end of the batch before
 }
 
-// profile is where a profile goes, of all from start to result; "" for none.
-var profile string
+// profile is where a profile goes, of all from start to result, and allocations
+// where one goes of what the process has allocated; "" for none.
+var profile, allocations string
 
 // start begins to measure, after what is to be left out.
 func (m *meter) start() {
@@ -71,9 +73,22 @@ func (m *meter) lap(records int) {
 	m.at = now
 }
 
+func writeAllocations() error {
+	f, err := os.Create(allocations)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
+}
+
 func (m *meter) result(peer, workload, check string, extra map[string]any) Result {
 	used := cost.Used() - m.cpu
 	pprof.StopCPUProfile()
+	if allocations != "" {
+		if err := writeAllocations(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: no profile:", err)
+		}
+	}
 	var after runtime.MemStats
 	runtime.ReadMemStats(&after)
 	var wall time.Duration

@@ -20,7 +20,7 @@ func init() { commands["table"] = table }
 // a script runs.
 type spec struct {
 	job, peer string
-	args      string // separated by spaces; GODEBUG=… is for the environment
+	args      string // separated by spaces
 	external  bool
 }
 
@@ -57,16 +57,10 @@ func (r Result) number(name string) float64 {
 func loop(job, peer, args string) spec { return spec{job: job, peer: peer, args: args} }
 func peer(job, name, args string) spec { return spec{job: job, peer: name, args: args, external: true} }
 
-// keepPages lets the runtime give memory back that the kernel takes when it needs
-// it, instead of at once.
-const keepPages = "GODEBUG=madvdontneed=0"
-
 // rules are what must hold, by job.
 var rules = []rule{
 	{ours("W1", ""), loop("W1", "loop", ""), cpuPerRecord, 1.2},
 	{ours("W1", ""), loop("W1", "loop", ""), perSecond, .85},
-	{ours("W1", keepPages), loop("W1", "loop", keepPages), cpuPerRecord, 1.2},
-	{ours("W1", keepPages), loop("W1", "loop", keepPages), perSecond, .85},
 	{ours("W1", "-decoder std"), peer("W1", "go-sarama-std", ""), perSecond, .85},
 	{ours("W2", ""), loop("W2", "loop", ""), cpuPerRecord, 1.3},
 	{ours("W2s", ""), loop("W2s", "loop", ""), cpuPerRecord, 1.25},
@@ -208,14 +202,7 @@ type place struct {
 // run runs it in a process of its own.
 func (s spec) run(at place) (r Result, line []byte, err error) {
 	var command *exec.Cmd
-	args, env := []string{s.job, s.peer}, os.Environ()
-	for _, arg := range strings.Fields(s.args) {
-		if strings.HasPrefix(arg, "GODEBUG=") {
-			env = append(env, arg)
-		} else {
-			args = append(args, arg)
-		}
-	}
+	args := append([]string{s.job, s.peer}, strings.Fields(s.args)...)
 	if s.external {
 		command = exec.Command(filepath.Join(at.peers, "run.sh"), args...)
 	} else {
@@ -229,7 +216,7 @@ func (s spec) run(at place) (r Result, line []byte, err error) {
 		command = exec.Command(self, args...)
 	}
 	var stderr bytes.Buffer
-	command.Stderr, command.Env = &stderr, env
+	command.Stderr = &stderr
 	line, err = command.Output()
 	if err != nil {
 		return r, nil, fmt.Errorf("%w: %s", err, stderr.Bytes())

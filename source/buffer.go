@@ -73,12 +73,10 @@ type Feed[R any] struct {
 	buf   *Buffer[R]
 	place *place // of the records of Put; nil if they have one each
 
-	records []R
+	records blocks[R]
 	marks   []mark      // one for each record
 	times   []time.Time // of each record, in a replay
 	runs    []run       // of all records
-	taken   int         // records at the last cut
-	room    int         // records for which there is to be room at once
 	cut     cut[R]      // what the slice in hand holds of it
 	bytes   int64
 	until   int64     // position after the last record, and after Skip
@@ -193,7 +191,7 @@ func (b *Buffer[R]) drop(f *Feed[R]) {
 	b.feeds = slices.Delete(b.feeds, i, i+1)
 	b.first, b.turn = 0, 0
 	b.bytes -= f.bytes
-	f.dropped, f.records, f.marks, f.times, f.runs, f.bytes = true, nil, nil, nil, nil, 0
+	f.dropped, f.records, f.marks, f.times, f.runs, f.bytes = true, blocks[R]{}, nil, nil, nil, 0
 	b.divide()
 	b.news.Broadcast()
 }
@@ -276,13 +274,10 @@ func (f *Feed[R]) add(items []Item[R]) (n int) {
 	b := f.buf
 	room := max(0, b.limit/2-b.over) + max(0, b.own-f.bytes) // crowded after so many bytes
 	bytes, needed := int64(0), false
-	if f.records == nil {
-		f.records = make([]R, 0, f.room)
-	}
 	for n < len(items) && (n == 0 || bytes < room) {
 		item := &items[n]
 		size := int64(max(item.Size, 1))
-		f.records = append(f.records, item.Record)
+		f.records.push(item.Record)
 		f.marks = append(f.marks, mark{item.Until, size})
 		if b.opts.Replay {
 			at := item.Time
@@ -369,7 +364,7 @@ func (f *Feed[R]) Behind(end int64) {
 func (f *Feed[R]) Lag() (waiting int, from, end int64) {
 	f.buf.mu.Lock()
 	defer f.buf.mu.Unlock()
-	return len(f.records), f.until, f.end
+	return len(f.marks), f.until, f.end
 }
 
 // ask wants what is there now to be given, answered the number of times that
@@ -440,7 +435,7 @@ func (b *Buffer[R]) Stats() Stats {
 	s := b.stats
 	s.BufferedBytes = b.bytes
 	for _, f := range b.feeds {
-		s.BufferedRecords += len(f.records)
+		s.BufferedRecords += len(f.marks)
 		s.Lag += min(f.lag(), math.MaxInt64-s.Lag)
 	}
 	return s

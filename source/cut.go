@@ -256,7 +256,7 @@ func (c *cut[R]) part(p *place) *Part[R] {
 
 // take moves the first n records of the feed into the slice.
 func (f *Feed[R]) take(n int) {
-	records, marks := f.records[:n], f.marks[:n]
+	records, marks := f.records.take(n), f.marks[:n]
 	var bytes int64
 	for len(f.runs) > 0 && (len(records) > 0 || f.runs[0].note) {
 		place := f.runs[0].place
@@ -302,29 +302,18 @@ func (f *Feed[R]) take(n int) {
 	f.cutOff(n)
 }
 
-// cutOff forgets the first n records.
+// cutOff forgets what is known of the first n records.
 func (f *Feed[R]) cutOff(n int) {
-	if n == 0 {
-		return
+	if len(f.marks)-n > n { // moving them would take longer
+		f.marks = f.marks[n:]
+	} else {
+		f.marks = append(f.marks[:0], f.marks[n:]...)
 	}
-	// There is to be room at once for about as many as came last, since growing bit
-	// by bit costs more than all the rest.
-	f.taken, f.room = n, max(n, f.taken)*9/8
-	left := len(f.records) - n
-	if left > n {
-		f.records, f.marks = f.records[n:], f.marks[n:]
-		if f.buf.opts.Replay {
-			f.times = f.times[n:]
-		}
-		return
-	}
-	rest := f.records[n:]
-	f.records = nil // copied, so that the batch's array is not kept
-	if left > 0 {
-		f.records = append(make([]R, 0, max(left, f.room)), rest...)
-	}
-	f.marks = append(f.marks[:0], f.marks[n:]...)
-	if f.buf.opts.Replay {
+	switch {
+	case !f.buf.opts.Replay:
+	case len(f.times)-n > n:
+		f.times = f.times[n:]
+	default:
 		f.times = append(f.times[:0], f.times[n:]...)
 	}
 }
@@ -336,7 +325,7 @@ func (b *Buffer[R]) slice() Slice[R] {
 	for _, f := range b.feeds {
 		if f.place != nil {
 			p := f.cut.part(f.place)
-			if len(f.records) == 0 { // with the gap behind the last record
+			if len(f.marks) == 0 { // with the gap behind the last record
 				p.Range.Until, f.place.pos = f.until, f.until
 				if p.Range.Over = f.over; f.over {
 					over = append(over, f)
@@ -349,7 +338,7 @@ func (b *Buffer[R]) slice() Slice[R] {
 			}
 		}
 		out.Parts = append(out.Parts, f.cut.parts...)
-		out.End = out.End && f.ended && len(f.records) == 0
+		out.End = out.End && f.ended && len(f.marks) == 0
 		f.cut = cut[R]{}
 	}
 	for _, f := range over {

@@ -125,7 +125,7 @@ func (b *Buffer[R]) fill(limit int64) []int {
 	counts := make([]int, len(b.feeds))
 	if b.bytes <= limit {
 		for i, f := range b.feeds {
-			counts[i] = len(f.records)
+			counts[i] = len(f.marks)
 		}
 		return counts
 	}
@@ -162,12 +162,12 @@ func (b *Buffer[R]) fill(limit int64) []int {
 
 // lag is how many records are known to be there and not cut yet; more than there
 // are if positions have gaps.
-func (f *Feed[R]) lag() int64 { return int64(len(f.records)) + max(0, f.end-f.until) }
+func (f *Feed[R]) lag() int64 { return int64(len(f.marks)) + max(0, f.end-f.until) }
 
 // waits is about how many bytes lag is.
 func (f *Feed[R]) waits() float64 {
-	if len(f.records) == 0 {
+	if len(f.marks) == 0 {
 		return 0
 	}
-	return float64(f.bytes) * float64(f.lag()) / float64(len(f.records))
+	return float64(f.bytes) * float64(f.lag()) / float64(len(f.marks))
 }

@@ -58,8 +58,12 @@ type Config struct {
 	// back. The default is 2.
 	MaxPending int
 
-	// MaxBatchBytes is how much one live batch may hold, all sources together;
-	// what is left comes in later batches. The default is 64 MiB.
+	// MaxBatchBytes is how much one batch may hold that is not a replay's, all
+	// sources together; what is left comes in later batches. The default is 64
+	// MiB, and 8 MiB with Ticks Step, where batches follow each other without a
+	// pause: so much stays in the processor's cache from the client to the
+	// output. Raise it if each batch has costs of its own, such as a transaction
+	// or an update of all keys.
 	MaxBatchBytes int64
 
 	// Prefetch is how many bytes each source may read ahead of the batch that
@@ -163,6 +167,9 @@ func (c *Config) check() error {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Partitions = cmp.Or(c.Partitions, c.Workers)
 	c.MaxPending = cmp.Or(c.MaxPending, 2)
+	if c.MaxBatchBytes == 0 && c.Ticks == Step {
+		c.MaxBatchBytes = 8 << 20
+	}
 	c.MaxBatchBytes = cmp.Or(c.MaxBatchBytes, 64<<20)
 	c.Prefetch = cmp.Or(c.Prefetch, 16<<20)
 	c.MaxReplayBatchBytes = cmp.Or(c.MaxReplayBatchBytes, 1<<30)
