@@ -118,7 +118,7 @@ func (s settings) run(ctx context.Context, dir string) error {
 			for _, t := range tweets() {
 				fmt.Fprintf(&text, "{\"author\":%q,\"text\":%q,\"at\":%d}\n", t.Author, t.Text, t.At)
 			}
-			if _, err := broker.Load(ctx, "tweets", strings.NewReader(text.String()), embedded.TimestampField("at")); err != nil {
+			if _, err := broker.Load(context.WithoutCancel(ctx), "tweets", strings.NewReader(text.String()), embedded.TimestampField("at")); err != nil {
 				return nil, err
 			}
 			parsed, failed := stream.Decode(stream.From(app, kafka.Source(kafka.Config{Brokers: broker.Addrs(), Group: "crashtest"}, "tweets")),

@@ -123,7 +123,7 @@ func TestFlippedBits(t *testing.T) {
 			place, fell, refused := 0, 0, 0
 			for _, name := range slices.Sorted(maps.Keys(l.memory)) {
 				for at := range l.memory[name] {
-					if place++; place%each(size, 150) != 0 {
+					if place++; place%each(size, 150) != 0 && at != 16 { // there the first part of a save begins
 						continue
 					}
 					m, bit := maps.Clone(l.memory), (at+place)%8

@@ -119,8 +119,10 @@ func (v *View) report(faults map[string][]string) {
 	for _, c := range v.Checkpoints {
 		for _, o := range c.Operators {
 			parts := o.Parts
-			if current && c.Number == newest.Number { // no other image is kept
-				parts = slices.Concat(parts, o.Image)
+			for _, p := range o.Image { // all of the newest one's is kept, of others what lies in files that are
+				if v.data[saveName(p.Save)] != nil || current && c.Number == newest.Number {
+					parts = append(slices.Clip(parts), p)
+				}
 			}
 			for _, p := range parts {
 				if _, err := v.part(p); err != nil && (!current || v.expected(newest, saveName(p.Save))) {
