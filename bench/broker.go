@@ -90,6 +90,19 @@ func startBroker(records int) (c corpus, stop func() error, err error) {
 	return c, stop, nil
 }
 
+// tweetsAtBroker runs [broker] in a process of its own, until stop.
+func tweetsAtBroker(records int) (at place, stop func(), err error) {
+	c, end, err := startBroker(records)
+	if err != nil {
+		return at, nil, err
+	}
+	return place{brokers: c.Brokers, topic: c.Topic, records: c.Records}, func() {
+		if err := end(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: stop the broker:", err)
+		}
+	}, nil
+}
+
 // load puts tweets into a topic of brokers that run already, tweet i into
 // partition i mod 4.
 func load(args []string) error {

@@ -28,6 +28,7 @@ var small = []struct {
 	name        string
 	ours, other spec
 }{
+	{"W1", ours("W1", ""), loop("W1", "loop", "")},
 	{"W2", ours("W2", "-batches 60"), loop("W2", "loop", "-batches 60")},
 	{"W2s", ours("W2s", "-batches 20"), loop("W2s", "loop", "-batches 20")},
 	{"W3", ours("W3", "-window 100 -batches 300"), loop("W3", "loop", "-window 100 -batches 300")},
@@ -52,16 +53,21 @@ func check(args []string) error {
 	if err := json.Unmarshal(recorded, &was); err != nil {
 		return fmt.Errorf("recorded.json: %w", err)
 	}
+	at, stop, err := tweetsAtBroker(200_000)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	ratios := map[string]float64{}
 	var faults []error
 	for _, s := range small {
 		mine, theirs := math.Inf(1), math.Inf(1)
 		for range rounds {
-			m, _, err := s.ours.run(place{})
+			m, _, err := s.ours.run(at)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.ours, err)
 			}
-			t, _, err := s.other.run(place{})
+			t, _, err := s.other.run(at)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.other, err)
 			}

@@ -124,16 +124,12 @@ func table(args []string) error {
 		chosen = append(chosen, r)
 	}
 	if at.brokers == "" && slices.ContainsFunc(chosen, func(r rule) bool { return r.ours.job == "W1" }) {
-		c, stop, err := startBroker(at.records)
+		own, stop, err := tweetsAtBroker(at.records)
 		if err != nil {
 			return err
 		}
-		defer func() {
-			if e := stop(); e != nil {
-				fmt.Fprintln(os.Stderr, "bench: stop the broker:", e)
-			}
-		}()
-		at.brokers, at.topic = c.Brokers, c.Topic
+		defer stop()
+		at.brokers, at.topic = own.brokers, own.topic
 	}
 	results, err := measure(chosen, rounds, at, lines)
 	if err != nil {
