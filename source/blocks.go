@@ -5,8 +5,8 @@ package source
 // has gets the block itself, as mostly when all is cut that has come; else the
 // records are moved out of blocks, which are filled again.
 type blocks[R any] struct {
-	list  []block[R] // none is empty but the last
-	spare []R        // a block that is empty, to be filled again
+	list  []block[R] // none is empty
+	spare []R        // a block that is empty, to be filled again; nil if nothing waits
 	len   int
 	room  int // records for which a block is to have room
 	taken int // of the last cut
@@ -64,6 +64,9 @@ func (q *blocks[R]) take(n int) (records []R) {
 			q.spare = b.records[:0]
 			q.shift()
 		}
+	}
+	if q.len == 0 {
+		q.spare = nil // lest a feed that has become quiet keeps it
 	}
 	return records
 }

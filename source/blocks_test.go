@@ -3,6 +3,7 @@ package source
 import (
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -69,6 +70,24 @@ func TestBlocksKeepNothing(t *testing.T) {
 	}
 	require.Equal(t, 500, q.len)
 	runtime.KeepAlive(&q)
+}
+
+// TestQuietFeedKeepsNoRoom fills a feed, and cuts it in pieces until it is empty.
+func TestQuietFeedKeepsNoRoom(t *testing.T) {
+	b := NewBuffer[[128]byte](Options{})
+	defer b.Close()
+	f := b.Feed("p", 0)
+	for i := range int64(10_000) {
+		require.NoError(t, f.Put([128]byte{}, i+1, 1, time.Time{}))
+	}
+	for i, bytes := range []int64{3000, 4000, 2990, 10} {
+		s, err := b.Cut(t.Context(), Request{Mode: Arrived, MaxBytes: bytes})
+		require.NoError(t, err)
+		require.Len(t, s.Parts[0].Records, int(bytes), i)
+	}
+	require.Empty(t, f.records.list)
+	require.Zero(t, cap(f.records.spare))
+	require.Zero(t, cap(f.marks))
 }
 
 // TestBlocksCopyOnlyParts takes all that is there, as a live program mostly does,

@@ -304,17 +304,23 @@ func (f *Feed[R]) take(n int) {
 
 // cutOff forgets what is known of the first n records.
 func (f *Feed[R]) cutOff(n int) {
-	if len(f.marks)-n > n { // moving them would take longer
-		f.marks = f.marks[n:]
-	} else {
-		f.marks = append(f.marks[:0], f.marks[n:]...)
+	f.marks = cutOff(f.marks, n)
+	if f.buf.opts.Replay {
+		f.times = cutOff(f.times, n)
 	}
-	switch {
-	case !f.buf.opts.Replay:
-	case len(f.times)-n > n:
-		f.times = f.times[n:]
+}
+
+// cutOff returns s without its first n elements, in the same array: moved to its
+// beginning, or where they are if moving them would take longer. An array that is
+// empty and much larger than was needed is given up.
+func cutOff[T any](s []T, n int) []T {
+	switch left := len(s) - n; {
+	case left > n:
+		return s[n:]
+	case left == 0 && cap(s) > 4*max(n, 16):
+		return nil
 	default:
-		f.times = append(f.times[:0], f.times[n:]...)
+		return append(s[:0], s[n:]...)
 	}
 }
 
