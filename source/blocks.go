@@ -6,7 +6,7 @@ package source
 // records are moved out of blocks, which are filled again.
 type blocks[R any] struct {
 	list  []block[R] // none is empty
-	spare []R        // a block that is empty, to be filled again; nil if nothing waits
+	spare []R        // a block that is empty, to be filled again
 	len   int
 	room  int // records for which a block is to have room
 	taken int // of the last cut
@@ -45,6 +45,9 @@ func (q *blocks[R]) grow() {
 // take removes the first n records, which the caller owns.
 func (q *blocks[R]) take(n int) (records []R) {
 	if n == 0 {
+		if q.len == 0 {
+			q.spare = nil // lest a feed that has become quiet keeps it
+		}
 		return nil
 	}
 	q.room, q.taken = max(n, q.taken)*9/8, n
@@ -64,9 +67,6 @@ func (q *blocks[R]) take(n int) (records []R) {
 			q.spare = b.records[:0]
 			q.shift()
 		}
-	}
-	if q.len == 0 {
-		q.spare = nil // lest a feed that has become quiet keeps it
 	}
 	return records
 }

@@ -72,7 +72,8 @@ func TestBlocksKeepNothing(t *testing.T) {
 	runtime.KeepAlive(&q)
 }
 
-// TestQuietFeedKeepsNoRoom fills a feed, and cuts it in pieces until it is empty.
+// TestQuietFeedKeepsNoRoom fills a feed, and cuts it in pieces until it is empty, and
+// once more, as an App does at each tick.
 func TestQuietFeedKeepsNoRoom(t *testing.T) {
 	b := NewBuffer[[128]byte](Options{})
 	defer b.Close()
@@ -80,8 +81,8 @@ func TestQuietFeedKeepsNoRoom(t *testing.T) {
 	for i := range int64(10_000) {
 		require.NoError(t, f.Put([128]byte{}, i+1, 1, time.Time{}))
 	}
-	for i, bytes := range []int64{3000, 4000, 2990, 10} {
-		s, err := b.Cut(t.Context(), Request{Mode: Arrived, MaxBytes: bytes})
+	for i, bytes := range []int64{3000, 4000, 2990, 10, 0} {
+		s, err := b.Cut(t.Context(), Request{Mode: Arrived, MaxBytes: max(bytes, 1)})
 		require.NoError(t, err)
 		require.Len(t, s.Parts[0].Records, int(bytes), i)
 	}
